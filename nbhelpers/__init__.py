@@ -6,7 +6,7 @@ Chapters import from here and from nothing else of ours. Names are loaded on fir
 
 from importlib import import_module
 
-from nbhelpers.core.identity import VERSION as __version__
+from nbhelpers.core.identity import VERSION as __version__  # noqa: F401 - the usual name
 
 _EXPORTS = {
     "setup": "nbhelpers.notebook.setup",

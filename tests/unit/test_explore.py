@@ -32,11 +32,7 @@ def stacks(widget):
 
 
 def links():
-    return (
-        [w for w in ipywidgets.Widget._instances_map().values() if type(w).__name__ == "Link"]
-        if hasattr(ipywidgets.Widget, "_instances_map")
-        else [w for w in ipywidgets.widgets.widget._instances.values() if type(w).__name__ == "Link"]
-    )
+    return [w for w in ipywidgets.widgets.widget._instances.values() if type(w).__name__ == "Link"]
 
 
 def test_two_sliders_give_a_frame_for_each_pair_linked_in_the_browser(shown):
