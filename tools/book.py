@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-# ---- the four things it does ------------------------------------------------------------------------------------------
+# ---- the four things it does ----
 
 
 def make_book() -> None:
@@ -137,7 +137,7 @@ def serve(port: int) -> None:
             print()
 
 
-# ---- chapters and their staleness -------------------------------------------------------------------------------------
+# ---- chapters and their staleness ----
 
 
 @dataclass(frozen=True)
@@ -243,15 +243,16 @@ def add_files(digest, paths: Iterable[Path]) -> None:
         digest.update(f"{path.relative_to(ROOT).as_posix()} {content}\n".encode())
 
 
-# ---- running -------------------------------------------------------------------------------------------------------------
+# ---- running ----
 
 # Asked of the kernel after the last cell: which files of ours did this chapter import?
 LIST_MODULES = """
 import json as _json, pathlib as _pathlib, sys as _sys
 _root = _pathlib.Path({root!r})
-_files = [getattr(module, "__file__", None) for module in list(_sys.modules.values())]
-_files = [_pathlib.Path(file).resolve() for file in _files if file]
-print(_json.dumps(sorted({{str(file.relative_to(_root)) for file in _files if file.is_relative_to(_root / "nbhelpers")}})))
+_files = [_pathlib.Path(module.__file__).resolve() for module in list(_sys.modules.values())
+          if getattr(module, "__file__", None)]
+print(_json.dumps(sorted({{str(file.relative_to(_root)) for file in _files
+                          if file.is_relative_to(_root / "nbhelpers")}})))
 """
 
 
@@ -373,7 +374,7 @@ async def imported_modules(client) -> list[str]:
     return json.loads("".join(output.text for output in cell.outputs if output.get("name") == "stdout"))
 
 
-# ---- rendering -----------------------------------------------------------------------------------------------------------
+# ---- rendering ----
 
 
 def write_generated_pages() -> None:

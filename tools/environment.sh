@@ -103,7 +103,7 @@ rm -f "$VENV/.ready"
 why() { # the reason that the log gives, as one line
     if grep -qiE 'no space left|disk quota' "$LOG"; then
         fail "Not enough disk: the install stopped half way. Free some and run make again; it starts over. Log: $LOG."
-    elif grep -qiE 'connection|temporary failure|name resolution|timed out|unreachable|getaddrinfo|proxyerror|sslerror|dns error|error sending request' "$LOG"; then
+    elif grep -qiE 'connection|temporary failure|name resolution|timed out|unreachable|getaddrinfo|proxyerror|sslerror|from versions: none|dns error|error sending request' "$LOG"; then
         fail "No network: the packages could not be fetched. Check the connection (and proxy settings) and run make again. Log: $LOG."
     fi
     fail "The packages could not be installed. The end of the log says why: $LOG."

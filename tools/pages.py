@@ -42,6 +42,8 @@ def load(name: str, folder: Path = DATA) -> Any:
     Raises DataError with the file, the place in it and what was expected.
     """
     path = folder / f"{name}.yml"
+    if not path.exists():
+        raise DataError(f"{path.name} is missing in {folder.name}/. Write it; an empty list is [].")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     schema = json.loads((DATA / f"{name}.schema.json").read_text(encoding="utf-8"))
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(content))

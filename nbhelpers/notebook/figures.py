@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # Warm is fast, cool is slow. Distances under simulated colour blindness and contrasts are tested.
 COLOUR = {
-    "fast": "#C8500A",
-    "middle": "#8E2A7E",
-    "slow": "#1769AA",
-    "frozen": "#69727D",
+    "fast": "#C14A00",
+    "middle": "#841F71",
+    "slow": "#026BBA",
+    "frozen": "#6C7179",
     "data": "#23282E",
     "good": "#0F7A5A",
     "bad": "#B3261E",
@@ -36,10 +36,10 @@ COLOUR = {
     "panel": "#F4F6F8",
 }
 DARK = {
-    "fast": "#FFA45C",
-    "middle": "#D678C8",
-    "slow": "#7CC4FF",
-    "frozen": "#A7B0BA",
+    "fast": "#FEA962",
+    "middle": "#C46BBC",
+    "slow": "#80C5FF",
+    "frozen": "#A9B1BB",
     "data": "#E7EBEF",
     "good": "#5FD0A5",
     "bad": "#FF8A80",

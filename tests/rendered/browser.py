@@ -91,7 +91,7 @@ class Reader:
         context.set_default_timeout(TIMEOUT)
         log = Log()
         tab = context.new_page()
-        tab.on("console", lambda message: message.type == "error" and log.console.append(message.text))
+        tab.on("console", lambda message: _console(message, log))
         tab.on("pageerror", lambda error: log.errors.append(str(error)))
         tab.on("response", lambda response: self._note(response, log))
         context.route("**/*", lambda route: self._answer(route, log))
@@ -133,7 +133,10 @@ def settle(tab: Page, page: str) -> None:
         tab.evaluate("() => MathJax.startup.promise.then(() => true)")
     if book.has_sliders(page):
         tab.wait_for_selector(".widget-slider [role=slider]")
+    # No half-faded colours: what counts is what the page settles at. The page's own script acts after 150 ms of calm.
+    tab.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")
     tab.evaluate("() => document.fonts.ready.then(() => true)")
+    tab.wait_for_timeout(300)
 
 
 @contextmanager
@@ -163,3 +166,9 @@ def reader() -> Iterator[Reader]:
                 browser.close()
     finally:
         server.close()
+
+
+def _console(message, log: Log) -> None:
+    if message.type == "error":
+        where = message.location.get("url", "")
+        log.console.append(f"{message.text} {where}".strip())

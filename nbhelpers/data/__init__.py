@@ -1,0 +1,1 @@
+"""Data sets that chapters use, each with its provenance and licence."""

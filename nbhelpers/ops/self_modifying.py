@@ -1,0 +1,100 @@
+"""The update rule of self-modifying Titans for a matrix memory: delta gradient descent with retention.
+
+Shapes, state and ``read`` as in ``nbhelpers.ops.conventions``. ``values`` are the memory's own targets v̂ (paper-facts
+§6.3); how keys, targets and rates are made is the layer's business. Several memories that share keys and gates are one
+call: stack their targets along Dv.
+
+The gradient is taken at the memory M_ξ of the last chunk boundary, the factor (α I − η k kᵀ) multiplies the live
+memory (paper-facts §6.7), so ``chunk_size`` is part of the rule: 1 is the rule as printed. The inner loss is
+½‖M k − v̂‖² ("l2") or −⟨M k, v̂⟩ ("dot"); the paper's loss without ½ would double the second η. Momentum is in the
+paper's ablation but in none of its equations; here it gathers the gradient and leaves the factor alone (§6.9).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nbhelpers.ops.chunk import decayed_recurrence
+from nbhelpers.ops.conventions import State, inner_precision, outer, recall
+from nbhelpers.ops.sequential import Walk
+
+__all__ = ["self_modifying", "self_modifying_sequential"]
+
+OBJECTIVES = ("l2", "dot")
+ERASES = ("live", "chunk_start")
+
+
+def _check_options(objective: str, erase: str) -> None:
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}.")
+    if erase not in ERASES:
+        raise ValueError(f"erase is {erase!r}; expected one of {', '.join(ERASES)}.")
+
+
+@inner_precision
+def self_modifying_sequential(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    learning_rate: Tensor,
+    retention: Tensor,
+    momentum_decay: Tensor | None = None,
+    state: State | None = None,
+    *,
+    chunk_size: int,
+    read="before",
+    objective: str = "l2",
+    erase: str = "live",
+) -> tuple[Tensor, State]:
+    """M_t = M_{t-1} (α_t I − η_t k_t k_tᵀ) + S_t,  S_t = μ_t S_{t-1} − η_t ∇L(M_ξ; k_t, v̂_t), one token at a time.
+
+    ∇L = (M k − v̂) kᵀ for "l2", −v̂ kᵀ for "dot" (with the sign that (92) prints wrong, §10.1.6). Without
+    ``momentum_decay`` S_t is the gradient step alone. Source: (88), (90), (93); paper-facts §6.4, §6.6–§6.9.
+
+    ``erase="chunk_start"`` takes the factor's η k kᵀ at M_ξ too: cheaper, not what (90) says (§6.8).
+    With unit keys "l2" is stable for 0 ≤ η ≤ α ≤ 1 at every chunk size (``ops.stability``).
+    """
+    _check_options(objective, erase)
+    gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
+    walk = Walk(queries, keys, values, gates, state, chunk_size, read, with_momentum=momentum_decay is not None)
+    for q, k, v, η, α, μ in walk:
+        gradient = outer(recall(walk.anchor, k) - v, k) if objective == "l2" else -outer(v, k)
+        S = -η * gradient if μ is None else μ * walk.momentum - η * gradient
+        erased = recall(walk.memory if erase == "live" else walk.anchor, k)
+        M = α * walk.memory - η * outer(erased, k) + S
+        walk.step(M, q, None if μ is None else S)
+    return walk.finish()
+
+
+@inner_precision
+def self_modifying(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    learning_rate: Tensor,
+    retention: Tensor,
+    momentum_decay: Tensor | None = None,
+    state: State | None = None,
+    *,
+    chunk_size: int,
+    read="before",
+    objective: str = "l2",
+    erase: str = "live",
+) -> tuple[Tensor, State]:
+    """``self_modifying_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    _check_options(objective, erase)
+    η = learning_rate
+    return decayed_recurrence(
+        queries,
+        keys,
+        values,
+        retention=retention,
+        write=η,
+        correct=η if objective == "l2" else None,
+        erase=η,
+        erase_at=erase,
+        momentum=momentum_decay,
+        state=state,
+        chunk_size=chunk_size,
+        read=read,
+    )

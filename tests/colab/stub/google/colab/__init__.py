@@ -1,0 +1,1 @@
+"""A stand-in for the module by which a notebook knows that it runs on Colab."""

@@ -1,0 +1,42 @@
+"""One browser and one server for the whole run, and one parameter for each page of the built book."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rendered import book
+from tests.rendered.browser import BrowserMissing, reader
+from tests.rendered.scripts import ScriptsMissing
+from tests.rendered.visits import Visits
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name, pages in (
+        ("page", book.pages),
+        ("any_page", lambda: book.pages(all_pages=True)),
+        ("slider_page", lambda: [page for page in book.pages() if book.has_sliders(page)]),
+        ("fold_page", lambda: [page for page in book.pages() if book.article(page).select("details")]),
+    ):
+        if name in metafunc.fixturenames:
+            try:
+                metafunc.parametrize(name, pages())
+            except book.BookMissing as missing:
+                # Not collected means not tested: that must never look like success.
+                raise pytest.UsageError(str(missing)) from None
+
+
+@pytest.fixture(scope="session")
+def browse():
+    """The browser; see :class:`tests.rendered.browser.Reader`."""
+    try:
+        with reader() as opened:
+            yield opened
+    except (BrowserMissing, ScriptsMissing) as missing:
+        # A failure everywhere, not a skip: a page that nobody looked at is not a page that passed.
+        pytest.exit(str(missing), returncode=3)
+
+
+@pytest.fixture(scope="session")
+def visit(browse) -> Visits:
+    """``visit(page, width, theme)``: what a reader saw; see :class:`tests.rendered.visits.Visits`."""
+    return Visits(browse)
