@@ -61,4 +61,4 @@ version: environment
 clean:
 	rm -rf _build pages/_generated .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
-	@if [ -n "$(ALL)" ]; then rm -rf "$(VENV)" .venv-colab .venv-install.log tests/rendered/node_modules; fi
+	@if [ -n "$(ALL)" ]; then rm -rf "$(VENV)" .venv-colab .venv-colab.lock .venv-install.log tests/rendered/node_modules; fi

@@ -3,8 +3,10 @@
   "use strict";
 
   // The widget manager calls the queue of MathJax 2, which MathJax 3 has not: a page error for each HTML widget.
-  if (window.MathJax && !window.MathJax.Hub) {
-    window.MathJax.Hub = { Queue: (call) => window.MathJax.typesetPromise?.([call[2]]) };
+  function answerOldMathCalls() {
+    if (window.MathJax && !window.MathJax.Hub) {
+      window.MathJax.Hub = { Queue: (call) => window.MathJax.typesetPromise?.([call[2]]) };
+    }
   }
 
   // Slider handles carry the role but no name: take the slider's own label.
@@ -45,6 +47,18 @@
       if (line && !line.closest("table")) {
         formula.classList.toggle("nb-wide", formula.getBoundingClientRect().width > line.clientWidth || formula.scrollWidth > line.clientWidth);
       }
+    }
+  }
+
+  // The widget manager (1.0.6) asks for maths as MathJax 2 did and fails where it finds MathJax 3.
+  function answerWidgetManager() {
+    if (window.MathJax && MathJax.typesetPromise && !MathJax.Hub) {
+      MathJax.Hub = {
+        Queue: (...jobs) => {
+          const places = jobs.filter((job) => Array.isArray(job) && job[0] === "Typeset").map((job) => job[2]);
+          MathJax.startup.promise = MathJax.startup.promise.then(() => MathJax.typesetPromise(places));
+        },
+      };
     }
   }
 
@@ -102,6 +116,7 @@
   }
 
   function start() {
+    answerOldMathCalls();
     filterClaims();
     openFoldsForPrint();
     let waiting = 0;
@@ -119,6 +134,8 @@
     look();
   }
 
+  // Registered in the head, so it runs before the widget manager starts on the same event.
+  window.addEventListener("load", answerWidgetManager);
   if (document.readyState === "loading") {
     document.addEventListener("DOMContentLoaded", start);
   } else {

@@ -151,7 +151,11 @@ class Chapter:
         """The notebook as it lies on disk."""
         import nbformat
 
-        return nbformat.read(self.path, as_version=4)
+        try:
+            return nbformat.read(self.path, as_version=4)
+        except (ValueError, nbformat.ValidationError) as error:
+            what = str(error).splitlines()[0]
+            raise BookError(f"chapters/{self.name}.ipynb is not a notebook: {what}") from None
 
 
 def find_chapters() -> list[Chapter]:

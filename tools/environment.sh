@@ -3,8 +3,9 @@
 #
 #     tools/environment.sh            makes or renews $VENV (default .venv) from requirements.txt
 #
-# The environment is made anew when requirements.txt, pyproject.toml, the Python or TORCH changed, when the folder moved,
-# and when an earlier install did not finish: the stamp that says "ready" is written last.
+# The environment is made anew when requirements.txt, the Python or TORCH changed, when the folder moved, and when an
+# earlier install did not finish: the stamp that says "ready" is written last. A changed pyproject.toml only installs the
+# book's own package again.
 #
 # Settings, all optional:
 #   PYTHON        the interpreter to use, else the first that fits of python3.13 python3.12 python3.11 python3 python
@@ -24,7 +25,7 @@ fail() {
     exit 1
 }
 
-# ---- Python ----------------------------------------------------------------------------------------------------------
+# ---- Python ----
 
 version_of() { # prints "3.12", or nothing if it does not run (a version manager's empty shim, say)
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
@@ -54,7 +55,7 @@ find_python() {
     fail "Python not found: the book needs version 3.11 or later. Install one from https://www.python.org/downloads/, or name it: make PYTHON=/path/to/python3."
 }
 
-# ---- is the environment there already? ----------------------------------------------------------------------------------
+# ---- is the environment there already? ----
 
 if [ -f "$VENV/.ready" ]; then # its lines: digest, Python, torch
     TORCH=${TORCH:-$(sed -n 3p "$VENV/.ready")}
@@ -68,23 +69,35 @@ case $TORCH in
 esac
 find_python
 
-wanted=$("$PYTHON" - "$VENV" "$TORCH" <<'PY'
-import hashlib
-import pathlib
-import sys
+digest_of() { # of a file and of further words
+    "$PYTHON" -c 'import hashlib, sys
+print(hashlib.sha256(open(sys.argv[1], "rb").read() + "\0".join([sys.version, *sys.argv[2:]]).encode()).hexdigest())' "$@" 2>/dev/null
+}
 
-venv, torch = sys.argv[1:]
-known = [str(pathlib.Path(venv).absolute()), torch, sys.version]
-files = [pathlib.Path(name).read_bytes() for name in ("requirements.txt", "pyproject.toml", "tools/environment.sh")]
-print(hashlib.sha256(b"\0".join([*files, *(text.encode() for text in known)])).hexdigest())
-PY
-)
-[ -n "$wanted" ] || fail "The environment could not be checked: requirements.txt, pyproject.toml or tools/environment.sh cannot be read. Restore them: git checkout requirements.txt pyproject.toml tools/environment.sh."
+wanted=$(digest_of requirements.txt "$PWD/$VENV" "$TORCH")
+package=$(digest_of pyproject.toml)
+[ -n "$wanted" ] && [ -n "$package" ] || fail "requirements.txt or pyproject.toml cannot be read. Restore them: git checkout requirements.txt pyproject.toml."
+
+why() { # the reason that the log gives, as one line
+    if grep -qiE 'no space left|disk quota' "$LOG"; then
+        fail "Not enough disk: the install stopped half way. Free some and run make again; it starts over. Log: $LOG."
+    elif grep -qiE 'connection|temporary failure|name resolution|timed out|unreachable|getaddrinfo|proxyerror|sslerror|from versions: none|dns error|error sending request' "$LOG"; then
+        fail "No network: the packages could not be fetched. Check the connection (and proxy settings) and run make again. Log: $LOG."
+    fi
+    fail "The packages could not be installed. The end of the log says why: $LOG."
+}
+
+install_package() { # the build tool comes from requirements.txt too, so this fetches nothing
+    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e . >>"$LOG" 2>&1 || why
+    echo "$package" >"$VENV/.package"
+}
+
 if [ "$(sed -n 1p "$VENV/.ready" 2>/dev/null)" = "$wanted" ] && "$VENV/bin/python" -c '' 2>/dev/null; then
+    [ "$(cat "$VENV/.package" 2>/dev/null)" = "$package" ] || install_package
     exit 0
 fi
 
-# ---- make it -------------------------------------------------------------------------------------------------------------
+# ---- make it ----
 
 if [ -z "${MIN_FREE_MB:-}" ]; then
     MIN_FREE_MB=3000 # with the CPU build of torch
@@ -100,15 +113,6 @@ echo "Making $VENV with Python $version from requirements.txt (a few minutes the
 rm -f "$VENV/.ready"
 "$PYTHON" -m venv --clear "$VENV" >"$LOG" 2>&1 || fail "The environment could not be made in $VENV. The log says why: $LOG."
 
-why() { # the reason that the log gives, as one line
-    if grep -qiE 'no space left|disk quota' "$LOG"; then
-        fail "Not enough disk: the install stopped half way. Free some and run make again; it starts over. Log: $LOG."
-    elif grep -qiE 'connection|temporary failure|name resolution|timed out|unreachable|getaddrinfo|proxyerror|sslerror|from versions: none|dns error|error sending request' "$LOG"; then
-        fail "No network: the packages could not be fetched. Check the connection (and proxy settings) and run make again. Log: $LOG."
-    fi
-    fail "The packages could not be installed. The end of the log says why: $LOG."
-}
-
 if [ "$TORCH" = cpu ]; then
     # uv knows where each build of torch lies, so no address needs to stand here. It stays outside the environment.
     tool=$(mktemp -d) || fail "No temporary folder could be made. Set TMPDIR to a folder that can be written to."
@@ -118,7 +122,6 @@ if [ "$TORCH" = cpu ]; then
 else
     "$VENV/bin/python" -m pip install --disable-pip-version-check -r requirements.txt >>"$LOG" 2>&1 || why
 fi
-# The build tool comes from requirements.txt too, so this step fetches nothing.
-"$VENV/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e . >>"$LOG" 2>&1 || why
+install_package
 printf '%s\n' "$wanted" "$(command -v "$PYTHON")" "$TORCH" >"$VENV/.ready"
 echo "The environment is ready."

@@ -100,13 +100,14 @@ def status_sentence(plan: Mapping[str, Any]) -> str:
         return f"All {total} chapters are finished."
     names = f": {_listed([f'*{title}*' for title in done])}" if len(done) <= 3 else ""
     verb = "is" if len(done) == 1 else "are"
-    return f"{_in_words(len(done)).capitalize()} of {total} chapters {verb} finished{names}. The others are planned and have no page yet."
+    count = _in_words(len(done)).capitalize()
+    return f"{count} of {total} chapters {verb} finished{names}. The others are planned and have no page yet."
 
 
 def _chapter_title(chapter: Mapping[str, Any], folder: str) -> str:
     if chapter["status"] == "finished":
         return f"[{chapter['title']}]({folder}{chapter['slug']}.ipynb)"
-    return f"<span class=\"nb-planned\">{chapter['title']}</span> <span class=\"nb-tag\">planned</span>"
+    return f'{chapter["title"]} <span class="nb-tag">planned</span>'
 
 
 def _cost(chapter: Mapping[str, Any]) -> str:
@@ -180,15 +181,19 @@ def claims(entries: list[dict], titles: Mapping[str, str]) -> str:
 
 def claims_sentence(entries: list[dict]) -> str:
     """How many claims got which verdict."""
+    if not entries:
+        return "No claim is listed yet."
     counts = Counter(_verdict(entry) for entry in entries)
-    parts = [f"{counts[label]} {label}" for label in (*VERDICTS, "not measured yet", "no verdict") if counts[label]]
-    return f"{len(entries)} claims so far: {_listed(parts)}."
+    parts = [
+        f"{counts[label]} {label}" for label in (*VERDICTS, "not measured yet", "without a verdict") if counts[label]
+    ]
+    return f"{len(entries)} claim{'s' if len(entries) > 1 else ''} so far: {_listed(parts)}."
 
 
 def _verdict(entry: Mapping[str, Any]) -> str:
     if entry["verdict"]:
         return entry["verdict"]
-    return "no verdict" if entry["kind"] in OTHER_KINDS else "not measured yet"
+    return "without a verdict" if entry["kind"] in OTHER_KINDS else "not measured yet"
 
 
 def _claim(entry: Mapping[str, Any]) -> list[str]:
@@ -198,7 +203,7 @@ def _claim(entry: Mapping[str, Any]) -> list[str]:
     lines = [
         f"(claim-{entry['id'].replace('/', '-')})=",
         f"::::{{div}} nb-claim nb-verdict nb-verdict-{mark}",
-        f'<span class="nb-verdict-label">{verdict[0].upper()}{verdict[1:]}</span>',
+        f'<span class="nb-verdict-label">{verdict.capitalize()}</span>',
         "",
         f"**{_prose(entry['claim'])}**",
         "",
@@ -297,19 +302,13 @@ def _erratum(entry: Mapping[str, Any], title: str) -> list[str]:
 
 
 def _prose(text: str, names: Iterable[str] = ()) -> str:
-    """One line of Markdown in which the given names are set as code and stray emphasis marks are harmless."""
-    pieces = re.split(r"(`[^`]*`|\$[^$]*\$)", " ".join(text.split()))
-    pattern = re.compile(r"\b(" + "|".join(sorted(map(re.escape, names), key=len, reverse=True)) + r")\b") if names else None
+    """One line of Markdown: the given names and words with an underscore set as code, stray marks made harmless."""
+    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
+    marks = re.compile(rf"\b(?:{'|'.join([*longest_first, '[a-zA-Z0-9]+_[a-zA-Z0-9_]*'])})(?!\w)")
+    pieces = re.split(r"(`[^`]*`|\$[^$]*\$)", " ".join(text.split()))  # every second one is code or maths already
     for index in range(0, len(pieces), 2):
-        piece = re.sub(r"\b[A-Za-z0-9]+_(?!\w)|\b\w+_\w+\b", lambda found: f"`{found[0]}`", pieces[index])
-        if pattern:
-            piece = "".join(
-                part if part.startswith("`") else pattern.sub(r"`\1`", part) for part in re.split(r"(`[^`]*`)", piece)
-            )
-        pieces[index] = "".join(
-            part if part.startswith("`") else part.replace("*", r"\*").replace("<", "&lt;")
-            for part in re.split(r"(`[^`]*`)", piece)
-        )
+        harmless = pieces[index].replace("*", r"\*").replace("<", "&lt;")
+        pieces[index] = marks.sub(lambda found: f"`{found[0]}`", harmless)
     return "".join(pieces)
 
 

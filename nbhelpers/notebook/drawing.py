@@ -1,6 +1,6 @@
 """The one drawing of the final model: parts by period, time across, with a chapter's own part lit.
 
-    model_map("two-clocks")  # as the last line of a cell: shown with its alt text
+As the last line of a cell, ``model_map("two-clocks")`` shows it with its alt text.
 """
 
 from __future__ import annotations

@@ -15,14 +15,17 @@ from nbhelpers.ops.mlp import (
     titans_mlp_sequential,
 )
 from nbhelpers.ops.self_modifying import self_modifying, self_modifying_sequential
+from nbhelpers.ops.stability import chunk_factor, largest_learning_rate
 from nbhelpers.ops.titans import titans, titans_sequential
 
 __all__ = [
     "READS",
+    "chunk_factor",
     "delta_rule",
     "delta_rule_sequential",
     "gated_delta_rule",
     "gated_delta_rule_sequential",
+    "largest_learning_rate",
     "linear_attention",
     "linear_attention_sequential",
     "mamba2",

@@ -30,9 +30,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nbhelpers.ops.conventions import State, at_position, begin_matrix, check_inputs, position_of, segments
+from nbhelpers.ops.conventions import State, at_position, begin_matrix, position_of, segments
 
-FLOOR = 1e-30  # stands for a gate of exactly 0: far below any tolerance, and its logarithm is still a number
+FLOOR = 1e-20  # stands for a gate of exactly 0: far below any tolerance, and its logarithm is still a number
+SMALLEST = (
+    -80.0
+)  # logarithm below which a product of gates stays put; denormal numbers would make a CPU ten times slower
 
 
 class Tables(NamedTuple):
@@ -65,8 +68,10 @@ def decay_table(gate: Tensor) -> Tensor:
     """
     length = gate.shape[-1]
     logs = (gate + (FLOOR - gate).clamp_min(0).detach()).log()  # the gradient at 0 is the limit, not 0
-    later = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).tril(-1)
-    return (F.pad(logs, (1, 0))[..., None] * later).cumsum(-2).exp().tril()
+    below = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).tril()
+    # [s, t] = Σ_{s<j≤t} log gate_j, as a product with 0 and 1 because that is faster than a running sum
+    sums = (F.pad(logs, (1, 0))[..., None, :] * below.tril(-1).mT) @ below.mT
+    return sums.clamp_min(SMALLEST).exp().triu().mT
 
 
 def make_tables(retention: Tensor | None, momentum: Tensor | None, keys: Tensor) -> Tables:
@@ -148,10 +153,10 @@ def decayed_recurrence(
     """Run the recurrence of this module's head over a piece of a sequence; shapes as in ``conventions``.
 
     A strength that is None is absent: ``retention`` and ``write`` then are 1, the others 0. ``erase_at="chunk_start"``
-    erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y.
+    erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y. The op that calls
+    has checked the shapes, under the names that its caller knows.
     """
     gates = {"retention": retention, "write": write, "erase": erase, "correct": correct, "momentum": momentum}
-    check_inputs(queries, keys, values, gates, chunk_size, read)
     if erase_at == "chunk_start" and momentum is None:  # then it is one more pull towards what A does not answer
         gates |= {"correct": erase if correct is None else correct + erase, "erase": None}
     state = begin_matrix(state, keys, values, momentum is not None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbhelpers.ops.chunk import decayed_recurrence
-from nbhelpers.ops.conventions import State, inner_precision, outer, recall
+from nbhelpers.ops.conventions import State, check_inputs, inner_precision, outer, recall
 from nbhelpers.ops.sequential import Walk
 
 __all__ = ["delta_rule", "delta_rule_sequential", "gated_delta_rule", "gated_delta_rule_sequential"]
@@ -52,6 +52,7 @@ def delta_rule(
     read="after",
 ) -> tuple[Tensor, State]:
     """``delta_rule_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(queries, keys, values, {"write_strength": write_strength}, chunk_size, read)
     return decayed_recurrence(
         queries, keys, values, write=write_strength, erase=write_strength, state=state, chunk_size=chunk_size, read=read
     )
@@ -96,6 +97,7 @@ def gated_delta_rule(
     read="after",
 ) -> tuple[Tensor, State]:
     """``gated_delta_rule_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(queries, keys, values, {"write_strength": write_strength, "retention": retention}, chunk_size, read)
     return decayed_recurrence(
         queries,
         keys,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbhelpers.ops.chunk import decayed_recurrence
-from nbhelpers.ops.conventions import State, inner_precision, outer
+from nbhelpers.ops.conventions import State, check_inputs, inner_precision, outer
 from nbhelpers.ops.sequential import Walk
 
 
@@ -30,6 +30,7 @@ def linear_attention(
     queries: Tensor, keys: Tensor, values: Tensor, state: State | None = None, *, chunk_size: int = 64, read="after"
 ) -> tuple[Tensor, State]:
     """``linear_attention_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(queries, keys, values, {}, chunk_size, read)
     return decayed_recurrence(queries, keys, values, state=state, chunk_size=chunk_size, read=read)
 
 
@@ -68,6 +69,7 @@ def mamba2(
     read="after",
 ) -> tuple[Tensor, State]:
     """``mamba2_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(queries, keys, values, {"retention": retention}, chunk_size, read)
     return decayed_recurrence(queries, keys, values, retention=retention, state=state, chunk_size=chunk_size, read=read)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbhelpers.ops.chunk import decayed_recurrence
-from nbhelpers.ops.conventions import State, inner_precision, outer, recall
+from nbhelpers.ops.conventions import State, check_inputs, inner_precision, outer, recall
 from nbhelpers.ops.sequential import Walk
 
 __all__ = ["self_modifying", "self_modifying_sequential"]
@@ -82,6 +82,14 @@ def self_modifying(
     erase: str = "live",
 ) -> tuple[Tensor, State]:
     """``self_modifying_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(
+        queries,
+        keys,
+        values,
+        {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay},
+        chunk_size,
+        read,
+    )
     _check_options(objective, erase)
     η = learning_rate
     return decayed_recurrence(

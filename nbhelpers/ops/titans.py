@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbhelpers.ops.chunk import decayed_recurrence
-from nbhelpers.ops.conventions import State, inner_precision, outer, recall
+from nbhelpers.ops.conventions import State, check_inputs, inner_precision, outer, recall
 from nbhelpers.ops.sequential import Walk
 
 __all__ = ["titans", "titans_sequential"]
@@ -58,6 +58,14 @@ def titans(
     read="after",
 ) -> tuple[Tensor, State]:
     """``titans_sequential`` with whole chunks at a time; same arguments, same numbers."""
+    check_inputs(
+        queries,
+        keys,
+        values,
+        {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay},
+        chunk_size,
+        read,
+    )
     return decayed_recurrence(
         queries,
         keys,

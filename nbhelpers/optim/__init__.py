@@ -29,7 +29,7 @@ from nbhelpers.optim.newton_schulz import CUBIC, QUINTIC, newton_schulz
 from nbhelpers.optim.nonlinear_momentum import NonlinearMomentum
 from nbhelpers.optim.periodic import Periodic
 from nbhelpers.optim.preconditioned_momentum import PreconditionedMomentum
-from nbhelpers.optim.preconditioners import AdaGrad, FullMatrix, RMS
+from nbhelpers.optim.preconditioners import RMS, AdaGrad, FullMatrix
 
 __all__ = [
     "CUBIC",

@@ -77,7 +77,8 @@ def signed_gradient(p: Tensor, group: dict[str, Any]) -> Tensor:
         )
     if p.is_complex():
         raise RuntimeError(
-            "A parameter is complex; these optimizers take real ones. Hold its real and imaginary parts as two parameters."
+            "A parameter is complex; these optimizers take real ones. Hold its real and imaginary parts as two "
+            "parameters."
         )
     return -p.grad if group["maximize"] else p.grad
 
@@ -102,8 +103,8 @@ def memory(state: dict[str, Tensor], name: str, p: Tensor, *leading: int) -> Ten
 def count_step(state: dict[str, Tensor]) -> int:
     """Add one to the parameter's number of steps and return it.
 
-    It is named ``step`` because ``load_state_dict`` casts every other state tensor to the parameter's type, and bfloat16 cannot
-    count past 256.
+    It is named ``step`` because ``load_state_dict`` casts every other state tensor to the parameter's type, and
+    bfloat16 cannot count past 256.
     """
     state["step"] = state.get("step", torch.tensor(0)) + 1
     return int(state["step"])

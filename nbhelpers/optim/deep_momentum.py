@@ -14,22 +14,27 @@ from nbhelpers.optim.base import MemoryOptimizer, as_matrix, check_choice, check
 class DeepMomentum(MemoryOptimizer):
     """``m ← μ m − ∇L(m; u)``, ``W ← W + η m(u)``, where m(·) is a small network with its parameters as state.
 
-    Source: (50) of arXiv 2512.24695 gives this rule and no architecture, objective or rates. **All that follows is our design.**
+    Source: (50) of arXiv 2512.24695 gives this rule and no architecture, objective or rates. **All that follows is
+    our design.**
 
-    Key u = g / rms(g), shape (o, n), one key a row: the activation then works at any scale of the gradient. The memory maps each
-    row u_r of n numbers to n numbers::
+    Key u = g / rms(g), shape (o, n), one key a row: the activation then works at any scale of the gradient. The
+    memory maps each row u_r of n numbers to n numbers::
 
-        m(u_r) = b_r + B tanh(A u_r) / √h          b: (o, n), one bias a row;   A: (h, n), B: (n, h), shared by the rows
+        m(u_r) = b_r + B tanh(A u_r) / √h          b: (o, n), one bias a row;   A: (h, n), B: (n, h), shared by the
+        rows
 
-    Internal objective ``L = Σ_r ℓ(m(u_r); u_r)``, one gradient step a call, at rate 1 for b and ζ/o for A and B, with everything decaying
-    towards its initial value at rate μ (b and B towards 0; A towards its random start, since a memory with A = 0 is dead):
+    Internal objective ``L = Σ_r ℓ(m(u_r); u_r)``, one gradient step a call, at rate 1 for b and ζ/o for A and B, with
+    everything decaying towards its initial value at rate μ (b and B towards 0; A towards its random start, since a
+    memory with A = 0 is dead):
 
     - "dot" (default): ``⟨m(u_r), u_r⟩``. b is then ordinary momentum, exactly, and B A a correction shared by rows.
     - "l2": ``½ ‖m(u_r) + u_r‖²``, the memory learns to answer a gradient with its negative.
-    - "ones": ``⟨m(u_r), 1⟩``, the paper's example. Its gradient for b is 1 whatever u is, so it does not descend; kept to show that.
+    - "ones": ``⟨m(u_r), 1⟩``, the paper's example. Its gradient for b is 1 whatever u is, so it does not descend;
+      kept to show that.
 
-    The step is read after the write (m with index i + 1 in (50)). tanh is bounded and odd: the state stays bounded for μ < 1 under "dot",
-    and −g gives the mirrored step. With ζ = 0 and ``normalize=False`` this is ``torch.optim.SGD`` with momentum.
+    The step is read after the write (m with index i + 1 in (50)). tanh is bounded and odd: the state stays bounded
+    for μ < 1 under "dot", and −g gives the mirrored step. With ζ = 0 and ``normalize=False`` this is
+    ``torch.optim.SGD`` with momentum.
 
     Parameters
     ----------
@@ -40,11 +45,12 @@ class DeepMomentum(MemoryOptimizer):
     hidden: h ≥ 1, default 16.
     objective: "dot", "l2" or "ones".
     normalize: divide g by max(rms(g), eps), default True. eps: default 1e-12.
-    seed: of A, entries N(0, 1/n) from a generator of its own, default 0; the same for every parameter, so equal shapes start alike.
+    seed: of A, entries N(0, 1/n) from a generator of its own, default 0; the same for every parameter, so equal
+        shapes start alike.
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`.
 
-    State a parameter: ``bias`` (shape of the parameter), ``output_weights`` B, ``input_weights`` A, ``initial_input_weights``: 3 h n numbers
-    more than momentum.
+    State a parameter: ``bias`` (shape of the parameter), ``output_weights`` B, ``input_weights`` A,
+    ``initial_input_weights``: 3 h n numbers more than momentum.
     """
 
     def __init__(
@@ -62,7 +68,14 @@ class DeepMomentum(MemoryOptimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        inner = dict(inner_lr=inner_lr, hidden=hidden, objective=objective, normalize=normalize, eps=eps, seed=seed)
+        inner = {
+            "inner_lr": inner_lr,
+            "hidden": hidden,
+            "objective": objective,
+            "normalize": normalize,
+            "eps": eps,
+            "seed": seed,
+        }
         super().__init__(params, dict(lr=lr, momentum=momentum, **inner, weight_decay=weight_decay, maximize=maximize))
 
     def check_group(self, group: dict[str, Any]) -> None:

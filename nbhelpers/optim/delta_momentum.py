@@ -15,18 +15,19 @@ class DeltaMomentum(MemoryOptimizer):
     """``m ← m (μ I − η gᵀg) − η P g``, ``W ← W + m``: one gradient step on ``½ ‖m gᵀ + P‖²`` with decay μ.
 
     Source: (48)-(49) of arXiv 2512.24695, corrected. There the factor stands without η on gᵀg, the camera-ready (22)
-    multiplies from the left (the shapes do not fit), and the target reads +P, which ascends; right side, right sign and η here.
-    The explicit form needs ``|μ − η σ²| < 1`` for every singular value σ of g: raw gradients can break it.
-    Two remedies, both ours: ``form="implicit"`` is stable for any gradient, ``normalize=True`` uses ``g / ‖g‖_F``.
-    Where g is orthogonal to all that m holds (m gᵀ = 0) the rule is plain momentum.
+    multiplies from the left (the shapes do not fit), and the target reads +P, which ascends; right side, right sign
+    and η here. The explicit form needs ``|μ − η σ²| < 1`` for every singular value σ of g: raw gradients can break
+    it. Two remedies, both ours: ``form="implicit"`` is stable for any gradient, ``normalize=True`` uses ``g /
+    ‖g‖_F``. Where g is orthogonal to all that m holds (m gᵀ = 0) the rule is plain momentum.
 
     Parameters
     ----------
-    params: parameters or groups. A vector is a column, so its factor is the number ``μ − η ‖g‖²``; more axes are first × rest.
+    params: parameters or groups. A vector is a column, so its factor is the number ``μ − η ‖g‖²``; more axes are
+        first × rest.
     lr: η ≥ 0, no default.
     momentum: momentum decay μ in [0, 1], default 0.9.
-    form: "explicit" (default, the formula above) or "implicit" (ours): ``m ← (μ m − η P g)(I + η gᵀg)^(-1)``, the exact minimiser
-        of ``½ ‖m gᵀ + P‖² + 1/(2η) ‖m − μ m_old‖²``.
+    form: "explicit" (default, the formula above) or "implicit" (ours): ``m ← (μ m − η P g)(I + η gᵀg)^(-1)``, the
+        exact minimiser of ``½ ‖m gᵀ + P‖² + 1/(2η) ‖m − μ m_old‖²``.
     normalize: replace g by ``g / max(‖g‖_F, eps)`` in both places (ours), default False.
     eps: default 1e-12.
     preconditioner: P, function of (g, state), default None (the identity).
@@ -51,7 +52,7 @@ class DeltaMomentum(MemoryOptimizer):
         maximize: bool = False,
     ) -> None:
         self.preconditioner = check_preconditioner(preconditioner)
-        own = dict(form=form, normalize=normalize, eps=eps)
+        own = {"form": form, "normalize": normalize, "eps": eps}
         super().__init__(params, dict(lr=lr, momentum=momentum, **own, weight_decay=weight_decay, maximize=maximize))
 
     def check_group(self, group: dict[str, Any]) -> None:

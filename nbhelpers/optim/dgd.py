@@ -13,26 +13,34 @@ from nbhelpers.optim.base import MemoryOptimizer, check_choice, run_closure, sig
 
 
 class DGD(MemoryOptimizer):
-    """``W ← (W − η ∇_W L)(I + η X Xᵀ)⁻¹``: the exact minimiser of ``½ Σ_b ‖W x_b − ū_b‖² + 1/(2η) ‖W − W_t‖²``, ū = −∇_y L.
+    """``W ← (W − η ∇_W L)(I + η X Xᵀ)⁻¹``, a gradient step that also erases the layer's answer to its inputs.
 
-    Source: (54)-(57) and App. C of arXiv 2512.24695, corrected. For one input x it is ``W (I − η′ x xᵀ) − η′ ∇_y L xᵀ`` with
-    η′ = η / (1 + η ‖x‖²); the printed η / (1 + η) holds for ‖x‖ = 1 alone. ``form="explicit"`` is one gradient step on the same
-    objective, the same formula with η′ = η: ``W (I − η X Xᵀ) − η ∇_W L``, stable while η times the largest eigenvalue of X Xᵀ is below 2.
+    It is the exact minimiser of ``½ Σ_b ‖W x_b − ū_b‖² + 1/(2η) ‖W − W_t‖²`` with ū_b = −∇_y L; each sample b is a
+    column of X.
 
-    **Samples and losses.** Columns of X are the rows of the layer's input since the last step; a sequence (B, L, D) is B·L samples. The
-    gradient is ``∇_W L = Σ_b u_b x_bᵀ`` whatever the loss is. With ``reduction="sum"`` the loss is the sum over samples, u_b is each sample's
-    own surprise and the formula stands as above. With ``reduction="mean"`` (the default, as in torch's losses) the loss is the mean over
-    the N samples, autograd's u_b is 1/N of the sample's own, and ``X Xᵀ / N`` stands in place of ``X Xᵀ``: both terms of the objective
-    are means. So "mean" at η equals "sum" at η/N. With several backward passes before one step, scale each loss so that they add up to
-    the mean over all samples. Under :class:`~nbhelpers.optim.Periodic` each step is a mean of its own and the period is their sum.
+    Source: (54)-(57) and App. C of arXiv 2512.24695, corrected. For one input x it is ``W (I − η′ x xᵀ) − η′ ∇_y L
+    xᵀ`` with η′ = η / (1 + η ‖x‖²); the printed η / (1 + η) holds for ‖x‖ = 1 alone. ``form="explicit"`` is one
+    gradient step on the same objective, the same formula with η′ = η: ``W (I − η X Xᵀ) − η ∇_W L``, stable while η
+    times the largest eigenvalue of X Xᵀ is below 2.
 
-    **Biases.** ``bias="augmented"`` (default): y = [W b][x; 1], so the bias is a column like any other and is erased too, which keeps the
-    minimiser exact. ``bias="plain"``: b ← b − η ∇_b L, and X has no row of ones. A frozen bias stays as it is. The paper has no biases.
+    **Samples and losses.** Columns of X are the rows of the layer's input since the last step; a sequence (B, L, D)
+    is B·L samples. The gradient is ``∇_W L = Σ_b u_b x_bᵀ`` whatever the loss is. With ``reduction="sum"`` the loss
+    is the sum over samples, u_b is each sample's own surprise and the formula stands as above. With
+    ``reduction="mean"`` (the default, as in torch's losses) the loss is the mean over the N samples, autograd's u_b
+    is 1/N of the sample's own, and ``X Xᵀ / N`` stands in place of ``X Xᵀ``: both terms of the objective are means.
+    So "mean" at η equals "sum" at η/N. With several backward passes before one step, scale each loss so that they add
+    up to the mean over all samples. Under :class:`~nbhelpers.optim.Periodic` each step is a mean of its own and the
+    period is their sum.
 
-    **Which layers.** Every ``nn.Linear`` inside ``modules`` that has a trainable weight. Hooks take the inputs from the forward passes that are
-    really propagated back (an evaluation under ``no_grad`` counts for nothing). Other parameters go to a second optimizer:
-    :meth:`other_parameters` lists them. ``nn.MultiheadAttention`` uses its weights without calling a layer, so they count as other.
-    Call ``zero_grad`` of this optimizer, not of the model: it forgets the inputs of discarded gradients too.
+    **Biases.** ``bias="augmented"`` (default): y = [W b][x; 1], so the bias is a column like any other and is erased
+    too, which keeps the minimiser exact. ``bias="plain"``: b ← b − η ∇_b L, and X has no row of ones. A frozen bias
+    stays as it is. The paper has no biases.
+
+    **Which layers.** Every ``nn.Linear`` inside ``modules`` that has a trainable weight. Hooks take the inputs from
+    the forward passes that are really propagated back (an evaluation under ``no_grad`` counts for nothing). Other
+    parameters go to a second optimizer: :meth:`other_parameters` lists them. ``nn.MultiheadAttention`` uses its
+    weights without calling a layer, so they count as other. Call ``zero_grad`` of this optimizer, not of the model:
+    it forgets the inputs of discarded gradients too.
 
     Parameters
     ----------
@@ -41,22 +49,23 @@ class DGD(MemoryOptimizer):
     form: "exact" (default) or "explicit".
     reduction: "mean" (default) or "sum", how the loss sums over samples.
     bias: "augmented" (default) or "plain".
-    mask_zero_surprise: leave out samples whose surprise is exactly 0, such as padding (default False: in the formula they erase too). They
-        count neither in X nor in N.
+    mask_zero_surprise: leave out samples whose surprise is exactly 0, such as padding (default False: in the formula
+        they erase too). They count neither in X nor in N.
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`; under ``maximize`` ū = +∇_y L.
 
-    State a weight, between a period's steps alone: ``gram``, the sum of X Xᵀ, (d_in, d_in), or one more with an augmented bias.
-    Cost of an exact step: one solve of that size.
+    State a weight, between a period's steps alone: ``gram``, the sum of X Xᵀ, (d_in, d_in), or one more with an
+    augmented bias. Cost of an exact step: one solve of that size.
 
     Raises
     ------
     TypeError
         If ``modules`` are not modules (parameters, say).
     ValueError
-        If no ``nn.Linear`` with a trainable weight is inside, or a weight is shared in a way that the formula does not cover.
+        If no ``nn.Linear`` with a trainable weight is inside, or a weight is shared in a way that the formula does
+        not cover.
     RuntimeError
-        In :meth:`step`: if a weight has a gradient but its layer's input was not seen, or under several processes, where each would
-        see its own inputs and their weights would drift apart.
+        In :meth:`step`: if a weight has a gradient but its layer's input was not seen, or under several processes,
+        where each would see its own inputs and their weights would drift apart.
     """
 
     def __init__(
@@ -75,14 +84,15 @@ class DGD(MemoryOptimizer):
         self._seen: dict[Tensor, tuple[Tensor, int]] = {}  # weight -> (X Xᵀ, samples) since the last step
         self._modules: list[nn.Module] = []
         self._handles: list[Any] = []
-        own = dict(form=form, reduction=reduction, bias=bias, mask_zero_surprise=mask_zero_surprise)
+        own = {"form": form, "reduction": reduction, "bias": bias, "mask_zero_surprise": mask_zero_surprise}
         modules = [modules] if isinstance(modules, (nn.Module, dict)) else list(modules)
         groups = modules if modules and isinstance(modules[0], dict) else [{"modules": modules}]
         super().__init__(groups, dict(lr=lr, **own, weight_decay=weight_decay, maximize=maximize))
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(
-            "DGD is tied to its model by hooks and cannot be copied or pickled; build a new one on the copied model and load state_dict()."
+            "DGD is tied to its model by hooks and cannot be copied or pickled; build a new one on the copied model "
+            "and load state_dict()."
         )
 
     def check_group(self, group: dict[str, Any]) -> None:
@@ -125,7 +135,7 @@ class DGD(MemoryOptimizer):
         """Add the inputs x (…, d_in) of one backward pass with surprises (…, d_out); called by the hooks."""
         if weight not in self._bias_of:
             return  # a copy of the model carries the hook, not the weight
-        group = next(g for g in self.param_groups if any(p is weight for p in g["params"]))
+        group = self.group_of(weight)
         X = x.detach().reshape(-1, x.shape[-1]).to(weight.dtype)  # samples are rows here
         if group["mask_zero_surprise"]:
             X = X[surprise.reshape(len(X), -1).ne(0).any(dim=1)]
@@ -134,11 +144,15 @@ class DGD(MemoryOptimizer):
         gram, samples = self._seen.get(weight, (0, 0))
         self._seen[weight] = (gram + X.mT @ X, samples + len(X))
 
+    def group_of(self, weight: Tensor) -> dict[str, Any]:
+        """Return the parameter group of a weight."""
+        return next(group for group in self.param_groups if any(p is weight for p in group["params"]))
+
     def collect(self) -> None:
         """Move the inputs seen since the last step into the state, as one term of the period's sum."""
         for weight, (gram, samples) in self._seen.items():
-            group = next(g for g in self.param_groups if any(p is weight for p in g["params"]))
-            term = gram / max(samples, 1) if group["reduction"] == "mean" else gram
+            mean = self.group_of(weight)["reduction"] == "mean"
+            term = gram / max(samples, 1) if mean else gram
             self.state[weight]["gram"] = self.state[weight].get("gram", 0) + term
         self._seen.clear()
 
@@ -175,8 +189,9 @@ class DGD(MemoryOptimizer):
         if XX is None:
             if G.any() or (b is not None and G_b.any()):
                 raise RuntimeError(
-                    f"A weight of shape {tuple(W.shape)} has a gradient, but the input of its layer was not seen. Call the layer itself "
-                    "(not functional.linear on its weight) after building DGD, and step before the next zero_grad."
+                    f"A weight of shape {tuple(W.shape)} has a gradient, but the input of its layer was not seen. Call "
+                    "the layer itself (not functional.linear on its weight) after building DGD, and step before the "
+                    "next zero_grad."
                 )
             return  # no sample, no change
         for p in (W, b):
@@ -209,8 +224,8 @@ def linear_layers(modules: list[nn.Module]) -> list[nn.Linear]:
     for module in modules:
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"DGD was given a {type(module).__name__}; it takes modules, not parameters, because its step needs the inputs of their "
-                "nn.Linear layers. Write DGD(model, lr=…)."
+                f"DGD was given a {type(module).__name__}; it takes modules, not parameters, because its step needs "
+                "the inputs of their nn.Linear layers. Write DGD(model, lr=…)."
             )
     inside = list(dict.fromkeys(m for module in modules for m in module.modules()))
     # The out_proj of nn.MultiheadAttention is never called as a layer, so no hook could see its input.
@@ -221,15 +236,15 @@ def linear_layers(modules: list[nn.Module]) -> list[nn.Linear]:
     layers = [layer for layer in layers if layer.weight.requires_grad]
     if not layers:
         raise ValueError(
-            "There is no nn.Linear with a trainable weight in the modules given to DGD; give modules that have one, and their other "
-            "parameters to a second optimizer."
+            "There is no nn.Linear with a trainable weight in the modules given to DGD; give modules that have one, "
+            "and their other parameters to a second optimizer."
         )
     weights = {layer.weight for layer in layers}
     for module in inside:
         if not isinstance(module, nn.Linear) and any(p in weights for p in module.parameters(recurse=False)):
             raise ValueError(
-                f"A linear layer shares its weight with a {type(module).__name__}, whose inputs DGD does not see; untie them, or leave that "
-                "layer to the second optimizer."
+                f"A linear layer shares its weight with a {type(module).__name__}, whose inputs DGD does not see; "
+                "untie them, or leave that layer to the second optimizer."
             )
     return layers
 

@@ -23,18 +23,18 @@ FEATURES: dict[str, Callable[[Tensor], Tensor]] = {
 class HigherOrderMomentum(MemoryOptimizer):
     """``m ← μ m − η P φ(g)``, ``W ← W + Σ_k r_k m_k``: a memory of K features of the gradient.
 
-    Source: (51) of arXiv 2512.24695, ``W ← W + m``, which fits only where φ(g) has the shape of g. The read-out is ours:
-    ``φ(g) = (φ_1(g), …, φ_K(g))`` has shape (K, o, n), so has m, and the weights r of shape (K,) bring it back to (o, n).
-    P acts on each φ_k(g) alone. With the one feature "identity" and r = 1 this is ``torch.optim.SGD`` with momentum (constant
-    ``lr``), with "sign" it is sign descent with momentum.
+    Source: (51) of arXiv 2512.24695, ``W ← W + m``, which fits only where φ(g) has the shape of g. The read-out is
+    ours: ``φ(g) = (φ_1(g), …, φ_K(g))`` has shape (K, o, n), so has m, and the weights r of shape (K,) bring it back
+    to (o, n). P acts on each φ_k(g) alone. With the one feature "identity" and r = 1 this is ``torch.optim.SGD`` with
+    momentum (constant ``lr``), with "sign" it is sign descent with momentum.
 
     Parameters
     ----------
     params: parameters or groups, any shape (named features act entry by entry).
     lr: η ≥ 0, no default.
     momentum: momentum decay μ in [0, 1], default 0.9.
-    features: names of :data:`FEATURES` or functions from (o, n) to (o, n), default ("identity", "cube"). Code, not state: give
-        the same ones when you load a ``state_dict``.
+    features: names of :data:`FEATURES` or functions from (o, n) to (o, n), default ("identity", "cube"). Code, not
+        state: give the same ones when you load a ``state_dict``.
     readout: r, one number a feature, default 1 for the first and 0.1 for the others (ours).
     preconditioner: P, function of (g, state), default None (the identity); with K > 1 it must not keep state.
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`.
@@ -60,15 +60,16 @@ class HigherOrderMomentum(MemoryOptimizer):
         self.preconditioner = check_preconditioner(preconditioner)
         readout = [1.0] + [0.1] * (len(self.features) - 1) if readout is None else list(readout)
         super().__init__(
-            params, dict(lr=lr, momentum=momentum, readout=readout, weight_decay=weight_decay, maximize=maximize)
+            params,
+            {"lr": lr, "momentum": momentum, "readout": readout, "weight_decay": weight_decay, "maximize": maximize},
         )
 
     def check_group(self, group: dict[str, Any]) -> None:
         check_range("momentum", group["momentum"], 0, 1)
         if not self.features or len(group["readout"]) != len(self.features):
             raise ValueError(
-                f"readout has {len(group['readout'])} numbers for {len(self.features)} features; give one number a feature, "
-                "and at least one feature."
+                f"readout has {len(group['readout'])} numbers for {len(self.features)} features; give one number a "
+                "feature, and at least one feature."
             )
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:

@@ -21,34 +21,40 @@ from nbhelpers.optim.newton_schulz import QUINTIC, check_newton_schulz, newton_s
 class M3(MemoryOptimizer):
     """Algorithm 1 of arXiv 2512.24695 (§7.2), with f = ``slow_period_steps`` and a = ``slow_weight`` (the paper's α)::
 
-        every f steps, at the first step of a block:   M2 ← M2 + β3 Σ g over the f steps of the block before,   O2 = NS(M2)
-        every step:   M1 ← M1 + β1 g,   V ← V + β2 g²,   O1 = NS(M1),   W ← W − η (O1 + a O2) / (√V + eps)
+        every f steps, at the first step of a block:   M2 ← M2 + β3 Σ g over the f steps of the block before,   O2 =
+        NS(M2) every step:   M1 ← M1 + β1 g,   V ← V + β2 g²,   O1 = NS(M1),   W ← W − η (O1 + a O2) / (√V + eps)
 
-    **Timing.** The slow momentum acts with one block delay: in the first block O2 is 0, in the second it knows the first block.
-    The printed sums run over f + 1 terms; here it is the f of the block. Signs are Algorithm 1's, since (75)'s minus would ascend
-    along M2. The denominator is √V + eps, as (105) has it.
+    **Timing.** The slow momentum acts with one block delay: in the first block O2 is 0, in the second it knows the
+    first block. The printed sums run over f + 1 terms; here it is the f of the block. Signs are Algorithm 1's, since
+    (75)'s minus would ascend along M2. The denominator is √V + eps, as (105) has it.
 
-    **As printed** (``average="sum"``, the default) all three are sums. Newton-Schulz is scale free, so β1 and β3 do nothing and β2 only
-    rescales η by 1/√β2; V only grows, so steps shrink like 1/√t; and an entry with a tiny gradient takes a step of
-    about η |O| / (√β2 |g|): raise ``eps`` where gradients can vanish. ``average="ema"`` **departs from the paper**:
-    ``M ← β M + (1 − β) g``, with the sum of the block in place of g for M2, and V = EMA of g², divided by 1 − β2^t as in Adam.
+    **As printed** (``average="sum"``, the default) all three are sums. Newton-Schulz is scale free, so β1 and β3 do
+    nothing and β2 only rescales η by 1/√β2; V only grows, so steps shrink like 1/√t; and an entry with a tiny
+    gradient takes a step of about η |O| / (√β2 |g|): raise ``eps`` where gradients can vanish. ``average="ema"``
+    **departs from the paper**: ``M ← β M + (1 − β) g``, with the sum of the block in place of g for M2, and V = EMA
+    of g², divided by 1 − β2^t as in Adam.
 
     Parameters
     ----------
     params: parameters or groups; more axes than two are first × rest.
-    lr: η ≥ 0, no default: after Newton-Schulz the division by √V makes the step inversely proportional to the gradient.
-    betas: (β1, β2, β3) for M1, V and M2, each in [0, 1), default (0.9, 0.999, 0.9). "sum" refuses β2 = 0 (V would stay 0).
-    slow_weight: a ≥ 0, default 1. slow_period_steps: f ≥ 1, default 16, counted per parameter in steps with a gradient.
+    lr: η ≥ 0, no default: after Newton-Schulz the division by √V makes the step inversely proportional to the
+        gradient.
+    betas: (β1, β2, β3) for M1, V and M2, each in [0, 1), default (0.9, 0.999, 0.9). "sum" refuses β2 = 0 (V would
+        stay 0).
+    slow_weight: a ≥ 0, default 1. slow_period_steps: f ≥ 1, default 16, counted per parameter in steps with a
+        gradient.
     eps: default 1e-8. The paper gives no value for any of these.
     average: "sum" or "ema".
-    vectors: what NS means for parameters of fewer than two axes, which the paper leaves open: "column" (default), the matrix n × 1, whose
-        image is about the direction of M; "identity", M itself, with M1 divided by 1 − β1^t under "ema". Then "ema" with a = 0 is
-        ``torch.optim.AdamW``, and with a > 0 an AdEMAMix whose slow part comes a block later.
-    ns_coefficients, ns_steps, ns_eps, ns_dtype: of the iteration, default :data:`QUINTIC`, 5, 1e-7, the parameter's own type.
+    vectors: what NS means for parameters of fewer than two axes, which the paper leaves open: "column" (default), the
+        matrix n × 1, whose image is about the direction of M; "identity", M itself, with M1 divided by 1 − β1^t under
+        "ema". Then "ema" with a = 0 is ``torch.optim.AdamW``, and with a > 0 an AdEMAMix whose slow part comes a
+        block later.
+    ns_coefficients, ns_steps, ns_eps, ns_dtype: of the iteration, default :data:`QUINTIC`, 5, 1e-7, the parameter's
+        own type.
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`.
 
-    State a parameter, each of its shape but ``step``: ``fast_momentum`` (M1), ``second_moment`` (V), ``slow_momentum`` (M2), ``block_sum``,
-    ``slow_direction`` (O2).
+    State a parameter, each of its shape but ``step``: ``fast_momentum`` (M1), ``second_moment`` (V),
+    ``slow_momentum`` (M2), ``block_sum``, ``slow_direction`` (O2).
     """
 
     def __init__(
@@ -69,10 +75,15 @@ class M3(MemoryOptimizer):
         weight_decay: float = 0.0,
         maximize: bool = False,
     ) -> None:
-        slow = dict(slow_weight=slow_weight, slow_period_steps=slow_period_steps)
-        choices = dict(average=average, vectors=vectors)
-        iteration = dict(ns_coefficients=tuple(ns_coefficients), ns_steps=ns_steps, ns_eps=ns_eps, ns_dtype=ns_dtype)
-        common = dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, maximize=maximize)
+        slow = {"slow_weight": slow_weight, "slow_period_steps": slow_period_steps}
+        choices = {"average": average, "vectors": vectors}
+        iteration = {
+            "ns_coefficients": tuple(ns_coefficients),
+            "ns_steps": ns_steps,
+            "ns_eps": ns_eps,
+            "ns_dtype": ns_dtype,
+        }
+        common = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
         super().__init__(params, common | slow | choices | iteration)
 
     def check_group(self, group: dict[str, Any]) -> None:

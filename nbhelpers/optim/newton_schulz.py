@@ -25,11 +25,13 @@ def newton_schulz(
 ) -> Tensor:
     """Return the matrix with its singular vectors kept and its singular values brought near 1.
 
-    ``X ← a X + (b A + c A²) X`` with ``A = X Xᵀ``, from ``X = G / max(‖G‖_F, eps)``. Tall matrices are transposed first,
-    so that A is the smaller square. The result does not depend on the scale of G (above ``eps``), and NS(0) = 0.
+    ``X ← a X + (b A + c A²) X`` with ``A = X Xᵀ``, from ``X = G / max(‖G‖_F, eps)``. Tall matrices are transposed
+    first, so that A is the smaller square. The result does not depend on the scale of G (above ``eps``), and NS(0) =
+    0.
 
-    The cubic step is the gradient step ``X − ζ · 2 X (XᵀX − I)`` with ζ = 1/4: a descent of ``½ ‖XᵀX − I‖²``, which is
-    (43)-(44) of arXiv 2512.24695 without the proximity term; the printed pair differs by a factor 2 in the gradient.
+    The cubic step is the gradient step ``X − ζ · 2 X (XᵀX − I)`` with ζ = 1/4: a descent of ``½ ‖XᵀX − I‖²``, which
+    is (43)-(44) of arXiv 2512.24695 without the proximity term; the printed pair differs by a factor 2 in the
+    gradient.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def newton_schulz(
     steps: number of iterations, default 5; 0 returns ``G / max(‖G‖_F, eps)``.
     coefficients: (a, b, c), default :data:`QUINTIC`.
     eps: smallest norm that is divided by, default 1e-7.
-    dtype: name of the type to compute in, such as "bfloat16" (faster on a GPU, about 2 digits); default None, the matrix's own.
+    dtype: name of the type to compute in, such as "bfloat16" (faster on a GPU, about 2 digits); default None, the
+        matrix's own.
     """
     a, b, c = coefficients
     X = matrix if dtype is None else matrix.to(getattr(torch, dtype))

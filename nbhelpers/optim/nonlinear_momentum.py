@@ -23,16 +23,20 @@ NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
 class NonlinearMomentum(MemoryOptimizer):
     """``m ← μ m − ζ g``, ``W ← W + η σ(m)``: a linear memory with a non-linear read-out.
 
-    Source: (52) of arXiv 2512.24695, ``W ← W + σ(m(u))`` with the linear, value-less memory m(u) = m of (33). The outer step η is
-    ours: as printed (η = 1, ζ the learning rate) a scale-free σ such as Newton-Schulz would leave ζ without any effect.
-    σ = "newton_schulz" is Muon without Nesterov and without its factor for tall matrices; σ = "identity" is SGD with momentum.
+    Source: (52) of arXiv 2512.24695, ``W ← W + σ(m(u))`` with the linear, value-less memory m(u) = m of (33). The
+    outer step η is
+    ours: as printed (η = 1, ζ the learning rate) a scale-free σ such as Newton-Schulz would leave ζ without any
+    effect. σ = "newton_schulz" is Muon without Nesterov and without its factor for tall matrices; σ = "identity" is
+    SGD with momentum.
 
     Parameters
     ----------
-    params: parameters or groups. σ sees a matrix: a vector is a column, whose Newton-Schulz image is about its direction.
+    params: parameters or groups. σ sees a matrix: a vector is a column, whose Newton-Schulz image is about its
+        direction.
     lr: η ≥ 0, no default.
     momentum: momentum decay μ in [0, 1], default 0.9.
-    nonlinearity: a name of :data:`NONLINEARITIES` or a function from (o, n) to (o, n), default "newton_schulz". Code, not state.
+    nonlinearity: a name of :data:`NONLINEARITIES` or a function from (o, n) to (o, n), default "newton_schulz". Code,
+        not state.
     inner_lr: ζ ≥ 0, default 1.
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`.
 
@@ -54,11 +58,13 @@ class NonlinearMomentum(MemoryOptimizer):
     ) -> None:
         if not callable(nonlinearity) and nonlinearity not in NONLINEARITIES:
             raise ValueError(
-                f"The non-linearity {nonlinearity!r} is unknown; choose from {', '.join(NONLINEARITIES)}, or give a function."
+                f"The non-linearity {nonlinearity!r} is unknown; choose from {', '.join(NONLINEARITIES)}, or give a "
+                "function."
             )
         self.nonlinearity = nonlinearity if callable(nonlinearity) else NONLINEARITIES[nonlinearity]
         super().__init__(
-            params, dict(lr=lr, momentum=momentum, inner_lr=inner_lr, weight_decay=weight_decay, maximize=maximize)
+            params,
+            {"lr": lr, "momentum": momentum, "inner_lr": inner_lr, "weight_decay": weight_decay, "maximize": maximize},
         )
 
     def check_group(self, group: dict[str, Any]) -> None:

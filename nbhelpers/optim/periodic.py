@@ -15,15 +15,16 @@ from nbhelpers.optim.base import run_closure
 
 
 class Periodic(Optimizer):
-    """Let an optimizer update each parameter group once every ``period_steps`` steps, on the **sum** of the period's gradients.
+    """Let an optimizer update each group once every ``period_steps`` steps, on the **sum** of the period's gradients.
 
-    Source: (71) of arXiv 2512.24695, in the reading that counts C terms (the printed sum has C + 1): steps 1 … C all see the same
-    parameters, the C-th call of :meth:`step` hands their summed gradient to the optimizer, and so on. Summed, not averaged, and no
-    step's gradient is dropped; the learning rate is not rescaled, so a group with a longer period takes larger, rarer steps.
+    Source: (71) of arXiv 2512.24695, in the reading that counts C terms (the printed sum has C + 1): steps 1 … C all
+    see the same parameters, the C-th call of :meth:`step` hands their summed gradient to the optimizer, and so on.
+    Summed, not averaged, and no step's gradient is dropped; the learning rate is not rescaled, so a group with a
+    longer period takes larger, rarer steps.
 
-    Call ``zero_grad()`` before each backward pass as usual: the sums are kept here, not in ``.grad``. Clip ``.grad`` before
-    :meth:`step` if you clip: the sum itself is never clipped. The groups are those of the wrapped optimizer (a scheduler on either
-    serves both). A closure is evaluated once, here; the wrapped optimizer gets none.
+    Call ``zero_grad()`` before each backward pass as usual: the sums are kept here, not in ``.grad``. Clip ``.grad``
+    before :meth:`step` if you clip: the sum itself is never clipped. The groups are those of the wrapped optimizer (a
+    scheduler on either serves both). A closure is evaluated once, here; the wrapped optimizer gets none.
 
     Parameters
     ----------
@@ -31,17 +32,20 @@ class Periodic(Optimizer):
 
         Periodic(torch.optim.AdamW([{"params": fast}, {"params": slow, "period_steps": 16}], lr=1e-3))
 
-    period_steps: period of the other groups, a whole number of at least 1, or ``math.inf`` for a frozen group; default 1.
+    period_steps: period of the other groups, a whole number of at least 1, or ``math.inf`` for a frozen group;
+        default 1.
 
-    ``state_dict()`` has the usual two entries: the wrapped optimizer's state with ``period_sum`` beside it, and the groups with
-    ``period_steps`` and ``period_position`` (steps since the last update). Resuming in mid-period gives identical results.
+    ``state_dict()`` has the usual two entries: the wrapped optimizer's state with ``period_sum`` beside it, and the
+    groups with ``period_steps`` and ``period_position`` (steps since the last update). Resuming in mid-period gives
+    identical results.
 
     Raises
     ------
     TypeError
         If ``optimizer`` is not an optimizer, or is itself a ``Periodic``.
     ValueError
-        If a period is neither a whole number of at least 1 nor ``math.inf``; if a loaded state was not saved by ``Periodic``.
+        If a period is neither a whole number of at least 1 nor ``math.inf``; if a loaded state was not saved by
+        ``Periodic``.
     """
 
     def __init__(self, optimizer: Optimizer, period_steps: int | float = 1) -> None:
@@ -110,8 +114,8 @@ class Periodic(Optimizer):
         """Load what :meth:`state_dict` returned."""
         if any("period_position" not in group for group in state_dict["param_groups"]):
             raise ValueError(
-                "This state has groups without period_position, so it was not saved by Periodic; load it into the plain optimizer "
-                "before you wrap that."
+                "This state has groups without period_position, so it was not saved by Periodic; load it into the "
+                "plain optimizer before you wrap that."
             )
         wrapped: dict[Any, Any] = {}
         sums: dict[Any, Any] = {}

@@ -78,6 +78,7 @@ def test_chapter_runs_unedited_in_an_empty_folder(chapter, colab, folder, tmp_pa
 # The set-up cell alone: it clones once, and outside Colab it does nothing at all.
 
 FORBID = """
+import sys
 def refuse(event, arguments):
     if event.startswith(("subprocess.", "socket.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.mkdir")):
         raise RuntimeError(f"the set-up cell did {event} {arguments}")

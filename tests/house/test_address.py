@@ -119,7 +119,8 @@ def test_one_command_changes_every_address(copy):
     # There and back again: the command that sets the old address restores every byte.
     assert run(copy, "--repository", before.repository, "--pages", before.pages).returncode == 0
     for path in address.text_files(ROOT):
-        assert (copy / path).read_bytes() == (ROOT / path).read_bytes(), path
+        if path.name != Path(__file__).name:  # which holds the new address too
+            assert (copy / path).read_bytes() == (ROOT / path).read_bytes(), path
 
 
 def test_one_command_changes_the_version_and_its_tag(copy):

@@ -199,6 +199,14 @@ def test_failing_chapter_is_one_line_with_its_cell_and_error(root):
     assert ran(book(root)[1]) == {"two"}
 
 
+def test_broken_notebook_is_one_line(root):
+    (root / "chapters/two.ipynb").write_text("{")
+    status, said = book(root)
+    assert status == 1
+    assert said.startswith("chapters/two.ipynb is not a notebook: ")
+    assert len(said.splitlines()) == 1
+
+
 def test_warning_of_the_builder_fails(root):
     with (root / "index.md").open("a") as text:
         text.write("\n[nowhere](chapters/nowhere.md)\n")

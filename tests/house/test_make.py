@@ -227,6 +227,12 @@ def test_environment_is_made_once_and_renewed_when_the_pins_change(recorded):
     assert make(tree, "environment", **settings) == (0, [])
     assert make(tree, "environment", MIN_FREE_MB="1", PYTHON="") == (0, [])  # it remembers its Python
     assert installs(record) == 1
+    before = record.read_text()
+    with (tree / "pyproject.toml").open("a") as project:
+        project.write("# changed\n")
+    assert make(tree, "environment", **settings) == (0, [])
+    assert installs(record) == 1  # the pins have not changed,
+    assert record.read_text().removeprefix(before).count("--no-deps --no-build-isolation -e .") == 1
     with (tree / "requirements.txt").open("a") as pins:
         pins.write("# changed\n")
     assert make(tree, "environment", **settings)[0] == 0

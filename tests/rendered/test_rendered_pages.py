@@ -75,7 +75,8 @@ def test_known_loading_findings_still_occur(visit):
 
 
 @pytest.mark.parametrize(
-    "text", ["$$x$$", r"so \(x\)", "see {ref}`a`", "```{note}", "::: tip", "<Figure size 1>", "<A at 0x7f3a>", r"\nabla L"]
+    "text",
+    ["$$x$$", r"so \(x\)", "see {ref}`a`", "```{note}", "::: tip", "<Figure size 1>", "<A at 0x7f3a>", r"\nabla L"],
 )
 def test_the_search_for_left_overs_finds(text):
     assert len(left_overs([text])) == 1

@@ -15,6 +15,8 @@ PICTURES = """box => [...box.querySelectorAll('img, svg[role=img], [role=img]')]
   .map((picture) => picture.getAttribute('alt') || picture.getAttribute('aria-label') || '')"""
 BOX = "xpath=ancestor::*[contains(concat(' ', normalize-space(@class), ' '), ' cell_output ')][1]"
 
+SLIDER = "xpath=ancestor::*[contains(@class, 'widget-slider')][1]"
+
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_sliders_move_their_frames_by_keyboard(slider_page, width, browse):
@@ -28,7 +30,7 @@ def test_sliders_move_their_frames_by_keyboard(slider_page, width, browse):
             # book.js names the handles shortly after the widgets stand.
             expect(handle).to_have_accessible_name(re.compile(r"\w{2,}"))
             box = handle.locator(BOX)
-            readout = handle.locator("xpath=ancestor::*[contains(@class, 'widget-slider')][1]").locator(".widget-readout")
+            readout = handle.locator(SLIDER).locator(".widget-readout")
             before, text = box.evaluate(PICTURES), readout.inner_text()
             assert len(before) == 1, f"{len(before)} frames are visible at once"
 

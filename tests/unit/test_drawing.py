@@ -1,4 +1,4 @@
-"""The drawing of the final model: every chapter has its part, what is not its part is muted, and text stays readable."""
+"""The drawing of the final model: every chapter has its part, the rest is muted, and text stays readable."""
 
 import re
 

@@ -11,7 +11,7 @@ import sympy as sp
 from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
 from nbhelpers.notebook.exercises.registry import call, register
 
-# -- 1, 2: recall -----------------------------------------------------------------------------------------------------
+# -- 1, 2: recall
 
 _CLOCK = {
     "a": "The slow weight has the smaller rate, but its line stands in the same loop and runs at every sample.",
@@ -43,7 +43,7 @@ register(
     wrong=(("a", "no slope in it"), ("c", "no noise in it")),
 )
 
-# -- 3, 4: derive -----------------------------------------------------------------------------------------------------
+# -- 3, 4: derive
 
 alpha, eta, C, m = sp.symbols("alpha eta C m", positive=True)
 
@@ -94,7 +94,7 @@ register(
     wrong=((2 / m, "for one sample"), (1 / (C * m), "in one step"), (C * m / 2, "differs")),
 )
 
-# -- 5: build a meter -------------------------------------------------------------------------------------------------
+# -- 5: build a meter
 
 
 def _fit(series: np.ndarray, omega: float) -> tuple[float, float]:
@@ -114,7 +114,11 @@ def _fit_by_trying(series: np.ndarray, omega: float) -> list[float]:
 
 def _meter(function: Callable) -> str | None:
     generator = np.random.default_rng(0)
-    for length, omega, amplitude, lag, level in ((300, 0.05, 2.2, 1.1, 0.0), (211, 0.31, 0.7, 4.0, 3.0), (90, 0.9, 5, -1, -2)):
+    for length, omega, amplitude, lag, level in (
+        (300, 0.05, 2.2, 1.1, 0.0),
+        (211, 0.31, 0.7, 4.0, 3.0),
+        (90, 0.9, 5, -1, -2),
+    ):
         t = np.arange(length)
         series = amplitude * np.sin(omega * (t - lag)) + level + 1e-9 * generator.standard_normal(length)
         answer = call(function, series, omega)
@@ -122,11 +126,11 @@ def _meter(function: Callable) -> str | None:
         if complaint:
             size, shift = np.ravel(np.asarray(answer, dtype=float))[:2] if np.size(answer) >= 2 else (np.nan, np.nan)
             if np.isclose(size, amplitude, rtol=1e-4) and np.isclose(shift, -lag, rtol=1e-3):
-                return "The amplitude is right, the lag has the wrong sign: a weight that comes late has a positive lag."
+                return "The amplitude is right, the lag has the wrong sign: what comes late has a positive lag."
             if np.isclose(size, amplitude, rtol=1e-4) and np.isclose(shift, lag * omega, rtol=1e-3):
                 return "The amplitude is right, the lag is in radians: divide by omega to get samples."
             if level and not np.isclose(size, amplitude, rtol=1e-4):
-                return f"With a constant of {level:g} under the wave the amplitude is {size:.4g}, expected {amplitude:g}: fit the constant too."
+                return f"Amplitude {size:.4g}, expected {amplitude:g}, with a level of {level:g}: fit the constant too."
             return f"For amplitude {amplitude:g} and lag {lag:g} samples: {complaint}"
     return None
 
@@ -146,11 +150,22 @@ register(
     ),
 )
 
-# -- 6: build a learner with two periods --------------------------------------------------------------------------------
+# -- 6: build a learner with two periods
 
 
 def _two_periods(
-    x, y, slow_rate, fast_rate, retention, slow_period, fast_period, *, mean=False, stale=False, idle_decay=False, keep_sum=False
+    x,
+    y,
+    slow_rate,
+    fast_rate,
+    retention,
+    slow_period,
+    fast_period,
+    *,
+    mean=False,
+    stale=False,
+    idle_decay=False,
+    keep_sum=False,
 ):
     """The reference; the keywords switch on typical mistakes."""
     slow = fast = slow_sum = fast_sum = 0.0
@@ -190,7 +205,7 @@ _CASES = ((40, 1, 1, 0.5), (47, 5, 1, 0.5), (50, 7, 3, 0.9), (23, 25, 4, 1.0))
 _MISTAKES = {
     "mean": "The gradients are averaged, not added up: the steps are too small by the period.",
     "stale": "Only the last gradient of a period is used: the others must be added to it.",
-    "idle_decay": "The fast weight is multiplied by the retention between its ticks; it should change at its ticks only.",
+    "idle_decay": "The fast weight is multiplied by the retention between its ticks; it should change at ticks only.",
     "keep_sum": "A sum goes on after it was used: set it to zero at each tick.",
 }
 
@@ -228,7 +243,7 @@ register(
     ),
 )
 
-# -- 7: explore a rate that changes -------------------------------------------------------------------------------------
+# -- 7: explore a rate that changes
 
 MOST_SURPRISE, MOST_ERROR = 0.32, 0.03
 
@@ -250,9 +265,11 @@ def _schedule(rule: Callable) -> str | None:
     if surprise > MOST_SURPRISE and miss > MOST_ERROR:
         return f"Surprise {surprise:.3f} and slope error {miss:.3f}: both are too large."
     if surprise > MOST_SURPRISE:
-        return f"The slope error {miss:.3f} is small enough; the surprise {surprise:.3f} is not. Is it quick enough at first?"
+        return f"Slope error {miss:.3f} is small enough, surprise {surprise:.3f} is not. Is it quick enough at first?"
     if miss > MOST_ERROR:
-        return f"The surprise {surprise:.3f} is small enough; the slope error {miss:.3f} is not. Is it careful enough at the end?"
+        return (
+            f"Surprise {surprise:.3f} is small enough, slope error {miss:.3f} is not. Is it careful enough at the end?"
+        )
     return None
 
 
@@ -266,7 +283,7 @@ register(
     also_right=(lambda t: 0.2 if t < 50 else 0.02,),
     wrong=(
         (lambda t: 0.02, "quick enough at first"),
-        (lambda t: 0.15, "careful enough at the end"),
+        (lambda t: max(0.08, 0.25 * 0.98**t), "careful enough at the end"),
         (lambda t: 2.0, "between 0 and 1"),
     ),
 )

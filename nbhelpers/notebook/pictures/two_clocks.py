@@ -23,19 +23,24 @@ SWARM = np.random.default_rng(1).uniform(-0.28, 0.28, 200)  # heights of 200 dot
 LABEL = {"fontsize": 9.5, "fontweight": "bold"}
 
 
+def _fixed(**margins: float) -> dict:
+    """Layout of a frame: fixed margins, so that frames do not jump, and drawn once instead of twice."""
+    return {"layout": "none", "gridspec_kw": {"left": 0.08, "right": 0.98, "top": 0.94, "bottom": 0.1, **margins}}
+
+
 def idea(wave: np.ndarray, moments: Sequence[int]) -> Figure:
-    """The world's line at a few moments, and its height over one turn of the wave."""
+    """The world's line at five moments (three with the wave above zero), and its height over one turn of the wave."""
     fig, (plane, clock) = figure(1, 2, height=3.2, sharey=True, width_ratios=[1, 1.35])
     ends = np.array([-2.2, 2.2])
-    for moment in moments:
-        height = wave[moment]
-        plane.plot(ends, 2 * ends + height, color=COLOUR["slow"], lw=1.6)
-        plane.plot(0, height, "o", color=COLOUR["fast"], ms=7)
-        clock.plot(moment, height, "o", color=COLOUR["fast"], ms=7)
-        above = 12 if height > 0 else -14
-        clock.annotate(
-            f"t = {moment}", (moment, height), (0, above), textcoords="offset points", ha="center", va="center", fontsize=9
-        )
+    beside = {True: ((-24, 4), (0, 13), (24, 5)), False: ((0, -14), (28, -4))}
+    for sign in beside:
+        for moment, offset in zip([m for m in moments if (wave[m] > 0) == sign], beside[sign], strict=True):
+            height = wave[moment]
+            plane.plot(ends, 2 * ends + height, color=COLOUR["slow"], lw=1.6)
+            plane.plot(0, height, "o", color=COLOUR["fast"], ms=7)
+            clock.plot(moment, height, "o", color=COLOUR["fast"], ms=7)
+            place = {"xy": (moment, height), "xytext": offset, "textcoords": "offset points"}
+            clock.annotate(f"t = {moment}", **place, ha="center", va="center", fontsize=9)
     clock.plot(wave, color=COLOUR["fast"])
     plane.set(xlabel="input x", ylabel="target y", xlim=(-2.5, 2.5), ylim=(-10.5, 10.5), title="five moments")
     clock.set(xlabel="time in samples", xlim=(0, len(wave) - 1), title="the height over one wave")
@@ -61,9 +66,11 @@ def article(y: np.ndarray, predictions: Mapping[str, np.ndarray], surprises: Map
     return fig
 
 
-def running(sample: int, x: np.ndarray, y: np.ndarray, wave: np.ndarray, flat: np.ndarray, nested: np.ndarray) -> Figure:
+def running(
+    sample: int, x: np.ndarray, y: np.ndarray, wave: np.ndarray, flat: np.ndarray, nested: np.ndarray
+) -> Figure:
     """Both learners at one sample: their lines above, their heights so far below."""
-    fig, axes = figure(2, 2, height=4.9, sharex="row", sharey="row", height_ratios=[1.6, 1])
+    fig, axes = figure(2, 2, height=4.9, sharex="row", sharey="row", height_ratios=[1.6, 1], **_fixed(hspace=0.3))
     ends = np.array([-3.0, 3.0])
     looks = ((flat, "middle", "middle", "flat learner"), (nested, "slow", "fast", "nested learner"))
     for (top, bottom), (run, tilt, dot, title) in zip(axes.T, looks, strict=True):
@@ -74,11 +81,13 @@ def running(sample: int, x: np.ndarray, y: np.ndarray, wave: np.ndarray, flat: n
         guess = slow * x[sample] + fast
         top.plot([x[sample]] * 2, [guess, y[sample]], color=COLOUR["bad"], lw=2.4)
         top.plot(x[sample], y[sample], "X", color=COLOUR["data"], ms=8)
-        top.set(xlim=(-3, 3), ylim=(-12, 12), xlabel="input x", title=title)
+        top.set(xlim=(-3, 3), ylim=(-12, 12), xticks=(-2, 0, 2), yticks=(-10, 0, 10), xlabel="input x", title=title)
         bottom.plot(range(0, len(wave), 6), wave[::6], color=COLOUR["grid"], lw=4)
         bottom.plot(range(0, sample + 1, 2), run[1, : sample + 1 : 2], color=COLOUR[dot])
         bottom.plot(sample, fast, "o", color=COLOUR[dot], ms=7)
-        bottom.set(xlabel="sample", xlim=(-5, len(wave) + 5), ylim=(-8, 8))
+        bottom.set(
+            xlabel="sample", xlim=(-5, len(wave) + 5), ylim=(-8, 8), xticks=(0, 100, 200, 300), yticks=(-5, 0, 5)
+        )
     axes[0, 0].set_ylabel("target y")
     axes[1, 0].set_ylabel("height")
     return fig
@@ -104,14 +113,15 @@ def gauge(ax: Axes, share: float, text: str) -> None:
 
 def dial(share: complex, omega: float, late: float) -> Figure:
     """The gauge beside a wave of frequency ``omega`` and the fast weight that carries the complex ``share`` of it."""
-    fig, (left, right) = figure(1, 2, height=3.0, width_ratios=[1, 1.45])
+    layout = _fixed(left=0.01, top=0.97, bottom=0.17, wspace=0.14)
+    fig, (left, right) = figure(1, 2, height=3.0, width_ratios=[1, 1.45], **layout)
     gauge(left, abs(share), f"{late:.0f} sample{'' if round(late) == 1 else 's'} late, misses {abs(1 - share):.0%}")
     t = np.arange(0, 251, 2)
     wave, carried = 5 * np.sin(omega * t), 5 * abs(share) * np.sin(omega * t + np.angle(share))
     right.fill_between(t, wave, carried, color=COLOUR["bad"], alpha=0.16, lw=0)
     right.plot(t, wave, color=COLOUR["data"], lw=1.4)
     right.plot(t, carried, color=COLOUR["fast"], lw=2.8)
-    right.set(xlabel="sample", ylim=(-6, 7.9), xlim=(0, 250))
+    right.set(xlabel="sample", ylim=(-6, 7.9), xlim=(0, 250), xticks=(0, 100, 200), yticks=(-5, 0, 5))
     label_line(right, 4, 7.0, "the wave", "data")
     label_line(right, 84, 7.0, "the fast weight", "fast")
     label_line(right, 202, 7.0, "missed", "bad")
@@ -120,11 +130,11 @@ def dial(share: complex, omega: float, late: float) -> Figure:
 
 def waterbed(cycles: np.ndarray, missed: Mapping[str, np.ndarray], mark: float) -> Figure:
     """Share of a wave that is missed, against cycles a sample, for three settings; ``mark`` is the article's wave."""
-    fig, ax = figure(height=3.6)
+    fig, ax = figure(height=4.2)
     looks = {
-        "flat, as printed": ("middle", "--", (0.335, 1.15)),
-        "nested, as printed": ("fast", ":", (0.285, 1.52)),
-        "nested, retention 1": ("fast", "-", (0.20, 2.15)),
+        "flat, as printed": ("middle", "--", (0.30, 1.1)),
+        "nested, as printed": ("fast", ":", (0.33, 1.45)),
+        "nested, retention 1": ("fast", "-", (0.33, 2.0)),
     }
     for name, (colour, dash, place) in looks.items():
         ax.plot(cycles, missed[name], dash, color=COLOUR[colour], lw=2)
@@ -132,12 +142,12 @@ def waterbed(cycles: np.ndarray, missed: Mapping[str, np.ndarray], mark: float) 
     line = missed["nested, retention 1"]
     for part, colour in ((line < 1, "good"), (line > 1, "bad")):
         ax.fill_between(cycles, line, 1, where=part, color=COLOUR[colour], alpha=0.2, lw=0, interpolate=True)
-    label_line(ax, 0.055, 0.62, "helps", "good", ha="left")
-    label_line(ax, 0.46, 1.25, "harms", "bad", ha="right")
+    label_line(ax, 0.03, 0.82, "helps", "good")
+    label_line(ax, 0.455, 1.53, "harms", "bad")
     ax.axhline(1, color=COLOUR["ink"], lw=1)
     ax.axvline(mark, color=COLOUR["data"], lw=1.2, ls=(0, (2, 2)))
     label_line(ax, mark + 0.004, 0.062, "the article's wave", "data")
-    ax.set(yscale="log", ylim=(0.05, 2.8), xlim=(0, 0.5), ylabel="share of the wave missed")
+    ax.set(yscale="log", ylim=(0.055, 2.5), xlim=(0, 0.5), ylabel="share of the wave missed")
     ax.set(xlabel="length of the wave in samples")
     ax.set_yticks([0.1, 0.3, 1, 2], ["10 %", "30 %", "100 %", "200 %"])
     ax.set_xticks([0, 1 / 16, 1 / 8, 1 / 4, 1 / 3, 1 / 2], ["∞", "16", "8", "4", "3", "2"])
@@ -196,7 +206,7 @@ def tradeoff(
     for (name, at), offset in zip(printed.items(), ((10, -12), (10, 6)), strict=True):
         ax.plot(*at, "D", color=COLOUR["ink"], ms=8)
         ax.annotate(name, at, offset, textcoords="offset points", **LABEL)
-    label_line(ax, 0.50, 0.36, "flat: one rate, one curve", "middle")
+    label_line(ax, 0.46, 0.26, "flat: one rate, one curve", "middle")
     label_line(ax, 0.315, 0.0185, "nested, retention 0.99 or 1", "fast")
     label_line(ax, 1.32, 0.045, "nested,\nretention 0.9 or less", "frozen")
     ax.set(xscale="log", yscale="log", xlim=(0.3, 3.6), ylim=(0.015, 1.2))
@@ -224,7 +234,9 @@ def bands(loud: Mapping[str, np.ndarray], calm: Mapping[str, np.ndarray], ratio:
     return fig
 
 
-def streams(truth: Mapping[str, np.ndarray], flat: Mapping[str, np.ndarray], nested: Mapping[str, np.ndarray]) -> Figure:
+def streams(
+    truth: Mapping[str, np.ndarray], flat: Mapping[str, np.ndarray], nested: Mapping[str, np.ndarray]
+) -> Figure:
     """One stream of each world: truth (slope, context) and what both learners make of it."""
     fig, axes = figure(2, 2, height=4.8, sharex=True, sharey="row")
     for column, world in enumerate(truth):
@@ -245,14 +257,14 @@ def streams(truth: Mapping[str, np.ndarray], flat: Mapping[str, np.ndarray], nes
 
 def leak(lines: Mapping[str, np.ndarray]) -> Figure:
     """The slow weight of three clocks over time, averaged over streams, with a label at its end."""
-    fig, ax = figure(height=3.2)
+    fig, ax = figure(height=3.2, **_fixed(top=0.97, bottom=0.16))
     looks = (("fast", "-", 1.1, 4.3), ("middle", "--", 1.6, 3.1), ("slow", "-", 2.4, 1.3))
     for (name, line), (colour, dash, thick, place) in zip(lines.items(), looks, strict=True):
         ax.plot(range(0, len(line), 6), line[::6], dash, color=COLOUR[colour], lw=thick)
         label_line(ax, len(line) + 20, place, name.replace(", ", ",\n"), colour, fontsize=9)
     ax.axhline(2, color=COLOUR["ink"], lw=1)
     ax.set(xlabel="sample", ylabel="slow weight", xlim=(0, 1.36 * len(line)), ylim=(-1.1, 5.1))
-    ax.set_xticks([0, 500, 1000, 1500])
+    ax.set(xticks=(0, 500, 1000, 1500), yticks=range(6))
     return fig
 
 
@@ -287,5 +299,5 @@ def flowers(
     right.set(yticks=range(len(learned)), yticklabels=list(reversed(learned)), ylim=(-0.5, 3.0), xlim=(-0.8, 0.9))
     right.set(xlabel="slope learned in 200 orders")
     label_line(right, -0.78, 2.8, "species in turn", "slow")
-    label_line(right, -0.1, 2.8, "mixed", "frozen")
+    label_line(right, 0.5, 2.8, "mixed", "frozen")
     return fig
