@@ -75,7 +75,7 @@ print(hashlib.sha256(open(sys.argv[1], "rb").read() + "\0".join([sys.version, *s
 }
 
 wanted=$(digest_of requirements.txt "$PWD/$VENV" "$TORCH")
-package=$(digest_of pyproject.toml)
+package=$(digest_of pyproject.toml "$(cat nbhelpers/core/identity.py 2>/dev/null)") # which holds the version
 [ -n "$wanted" ] && [ -n "$package" ] || fail "requirements.txt or pyproject.toml cannot be read. Restore them: git checkout requirements.txt pyproject.toml."
 
 why() { # the reason that the log gives, as one line

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nbhelpers.ops.activation import activation_named
+from nbhelpers.memory.activation import activation_named
 from nbhelpers.ops.conventions import (
     State,
     at_position,

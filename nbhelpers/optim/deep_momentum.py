@@ -20,8 +20,7 @@ class DeepMomentum(MemoryOptimizer):
     Key u = g / rms(g), shape (o, n), one key a row: the activation then works at any scale of the gradient. The
     memory maps each row u_r of n numbers to n numbers::
 
-        m(u_r) = b_r + B tanh(A u_r) / √h          b: (o, n), one bias a row;   A: (h, n), B: (n, h), shared by the
-        rows
+        m(u_r) = b_r + B tanh(A u_r) / √h      b: (o, n), a bias for each row;   A: (h, n), B: (n, h), shared by all
 
     Internal objective ``L = Σ_r ℓ(m(u_r); u_r)``, one gradient step a call, at rate 1 for b and ζ/o for A and B, with
     everything decaying towards its initial value at rate μ (b and B towards 0; A towards its random start, since a

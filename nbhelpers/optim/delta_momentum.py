@@ -17,8 +17,9 @@ class DeltaMomentum(MemoryOptimizer):
     Source: (48)-(49) of arXiv 2512.24695, corrected. There the factor stands without η on gᵀg, the camera-ready (22)
     multiplies from the left (the shapes do not fit), and the target reads +P, which ascends; right side, right sign
     and η here. The explicit form needs ``|μ − η σ²| < 1`` for every singular value σ of g: raw gradients can break
-    it. Two remedies, both ours: ``form="implicit"`` is stable for any gradient, ``normalize=True`` uses ``g /
-    ‖g‖_F``. Where g is orthogonal to all that m holds (m gᵀ = 0) the rule is plain momentum.
+    it. Two remedies, both ours: ``form="implicit"`` is stable for any gradient, and ``normalize=True`` divides g by
+    its Frobenius norm (stable for η < 1 + μ). Where g is orthogonal to all that m holds (m gᵀ = 0) the rule is
+    plain momentum.
 
     Parameters
     ----------

@@ -24,9 +24,9 @@ class HigherOrderMomentum(MemoryOptimizer):
     """``m ← μ m − η P φ(g)``, ``W ← W + Σ_k r_k m_k``: a memory of K features of the gradient.
 
     Source: (51) of arXiv 2512.24695, ``W ← W + m``, which fits only where φ(g) has the shape of g. The read-out is
-    ours: ``φ(g) = (φ_1(g), …, φ_K(g))`` has shape (K, o, n), so has m, and the weights r of shape (K,) bring it back
-    to (o, n). P acts on each φ_k(g) alone. With the one feature "identity" and r = 1 this is ``torch.optim.SGD`` with
-    momentum (constant ``lr``), with "sign" it is sign descent with momentum.
+    ours: ``φ(g)`` stacks φ_1(g), …, φ_K(g) as rows, (K·o, n); m has as many, P acts on them all, and the weights r of
+    shape (K,) bring the K blocks m_k back to (o, n). With the one feature "identity" and r = 1 this is
+    ``torch.optim.SGD`` with momentum (constant ``lr``), with "sign" it is sign descent with momentum.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class HigherOrderMomentum(MemoryOptimizer):
     features: names of :data:`FEATURES` or functions from (o, n) to (o, n), default ("identity", "cube"). Code, not
         state: give the same ones when you load a ``state_dict``.
     readout: r, one number a feature, default 1 for the first and 0.1 for the others (ours).
-    preconditioner: P, function of (g, state), default None (the identity); with K > 1 it must not keep state.
+    preconditioner: P, function of (φ(g), state), default None (the identity).
     weight_decay, maximize: as in :class:`~nbhelpers.optim.base.MemoryOptimizer`.
 
     State a parameter: ``momentum`` of shape (K, *shape of the parameter).
@@ -75,9 +75,8 @@ class HigherOrderMomentum(MemoryOptimizer):
     def update(self, p: Tensor, g: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         mu, eta = group["momentum"], group["lr"]
         m = memory(state, "momentum", p, len(self.features))
-        for k, phi in enumerate(self.features):
-            P_phi = self.preconditioner(phi(as_matrix(g)), state if len(self.features) == 1 else {})
-            m[k].mul_(mu).sub_(eta * P_phi.reshape(p.shape))  # (51)
+        phi = torch.cat([feature(as_matrix(g)) for feature in self.features])  # (K·o, n)
+        m.mul_(mu).sub_(eta * self.preconditioner(phi, state).reshape(m.shape))  # (51)
         p.add_(sum(r * m_k for r, m_k in zip(group["readout"], m, strict=True)))
 
 

@@ -21,8 +21,9 @@ from nbhelpers.optim.newton_schulz import QUINTIC, check_newton_schulz, newton_s
 class M3(MemoryOptimizer):
     """Algorithm 1 of arXiv 2512.24695 (§7.2), with f = ``slow_period_steps`` and a = ``slow_weight`` (the paper's α)::
 
-        every f steps, at the first step of a block:   M2 ← M2 + β3 Σ g over the f steps of the block before,   O2 =
-        NS(M2) every step:   M1 ← M1 + β1 g,   V ← V + β2 g²,   O1 = NS(M1),   W ← W − η (O1 + a O2) / (√V + eps)
+        at the first step of every block of f:   M2 ← M2 + β3 Σ g of the block before,   O2 = NS(M2)
+        at every step:   M1 ← M1 + β1 g,   V ← V + β2 g²,   O1 = NS(M1)
+                         W ← W − η (O1 + a O2) / (√V + eps)
 
     **Timing.** The slow momentum acts with one block delay: in the first block O2 is 0, in the second it knows the
     first block. The printed sums run over f + 1 terms; here it is the f of the block. Signs are Algorithm 1's, since

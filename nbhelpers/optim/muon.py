@@ -31,7 +31,7 @@ class Muon(MemoryOptimizer):
     maximize: default False.
 
     State a parameter: ``momentum_buffer`` (shape of the parameter), the name that torch uses, so that checkpoints
-        carry over.
+    carry over.
     """
 
     def __init__(

@@ -26,8 +26,7 @@ def newton_schulz(
     """Return the matrix with its singular vectors kept and its singular values brought near 1.
 
     ``X ← a X + (b A + c A²) X`` with ``A = X Xᵀ``, from ``X = G / max(‖G‖_F, eps)``. Tall matrices are transposed
-    first, so that A is the smaller square. The result does not depend on the scale of G (above ``eps``), and NS(0) =
-    0.
+    first, so that A is the smaller square. The result does not depend on the scale of G (above ``eps``); NS(0) = 0.
 
     The cubic step is the gradient step ``X − ζ · 2 X (XᵀX − I)`` with ζ = 1/4: a descent of ``½ ‖XᵀX − I‖²``, which
     is (43)-(44) of arXiv 2512.24695 without the proximity term; the printed pair differs by a factor 2 in the

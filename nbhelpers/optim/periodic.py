@@ -24,7 +24,8 @@ class Periodic(Optimizer):
 
     Call ``zero_grad()`` before each backward pass as usual: the sums are kept here, not in ``.grad``. Clip ``.grad``
     before :meth:`step` if you clip: the sum itself is never clipped. The groups are those of the wrapped optimizer (a
-    scheduler on either serves both). A closure is evaluated once, here; the wrapped optimizer gets none.
+    scheduler on either serves both); add a new group here, not there. A closure is evaluated once, here; the wrapped
+    optimizer gets none.
 
     Parameters
     ----------
@@ -84,10 +85,10 @@ class Periodic(Optimizer):
         any_due = False
         for group in self.param_groups:
             group["period_position"] += 1
-            due = group["period_position"] == group["period_steps"]
+            due = group["period_position"] >= group["period_steps"]
             for p in group["params"]:
                 if p.grad is not None and group["period_steps"] != math.inf:
-                    self.state[p]["period_sum"] = self.state[p].get("period_sum", 0) + p.grad
+                    self.add_to_sum(p)
                 p.grad = self.state.pop(p, {}).get("period_sum") if due else None
             if due:
                 group["period_position"] = 0
@@ -97,6 +98,13 @@ class Periodic(Optimizer):
         for p, gradient in gradients.items():
             p.grad = gradient
         return loss
+
+    def add_to_sum(self, p: Tensor) -> None:
+        """Add a parameter's present gradient to the sum of its period."""
+        if "period_sum" in self.state[p]:
+            self.state[p]["period_sum"].add_(p.grad)
+        else:
+            self.state[p]["period_sum"] = p.grad.clone()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear ``.grad`` of all parameters; the sums of the running periods stay."""

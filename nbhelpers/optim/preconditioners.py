@@ -1,8 +1,8 @@
 """Preconditioners P of the momentum rules (46)-(51): small functions from a gradient to a gradient.
 
 A preconditioner is called as ``P(g, state)`` with the gradient as a matrix (o, n) and the parameter's own state (a
-dict that it may put tensors into), and returns P g of shape (o, n). A function of your own serves too: ``lambda g,
-state: matrix @ g``.
+dict that it may put tensors into), and returns P g of shape (o, n). A function of your own serves too, such as
+``lambda g, state: matrix @ g``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ CELLS = {
     "imports": "import math\nimport os.path as path\n\nfrom nbhelpers import check",
     "constants": "HALF = 0.5\nOTHER = check",
     "helper": "def helper(x):\n    return HALF * math.sqrt(x)",
-    "gain": "def gain(x, scale=HALF):\n    shadowed = 2\n    return [helper(x) * scale * shadowed for _ in range(1)][0]",
+    "gain": "def gain(x, scale=HALF):\n    shadowed = 2\n    return sum(helper(x) * scale * shadowed for _ in 'a')",
     "shadow": "shadowed = check",
     "class": "class Box:\n    side = HALF\n\n    def volume(self):\n        return self.side**3",
     "leans": "def leans(x):\n    return check.close(x)",

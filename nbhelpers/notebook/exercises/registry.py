@@ -25,8 +25,8 @@ class Result:
     state: str
     message: str
 
-    def __repr__(self) -> str:  # a last line in a cell adds nothing to what was printed
-        return ""
+    def _ipython_display_(self) -> None:
+        """Show nothing: as a cell's last line the result would add an empty box to what was printed."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_autocast_does_not_reach_the_inner_state(case):
 
 
 # One MLP case will do here: it runs through the code of the others.
-@pytest.mark.parametrize("case", [case for case in ONE_EACH if not case.op == "titans_mlp"], ids=str)
+@pytest.mark.parametrize("case", [case for case in ONE_EACH if case.op != "titans_mlp"], ids=str)
 def test_a_hundred_thousand_tokens_in_float32(case):
     """No overflow, no drift: the last outputs are those of float64. Four bursts of 25,000 with the state carried."""
     rate = 0.05 if "momentum_decay" in case.gates else 0.5  # momentum multiplies a steady push by 1 / (1 − μ)

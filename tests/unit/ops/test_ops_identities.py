@@ -1,7 +1,7 @@
-"""The identities of paper-facts §10.3, §10.4 and §12 (3, 6, 7), engine notes 6, and which op is a special case of which.
+"""Identities of paper-facts §10.3, §10.4, §12 (3, 6, 7), engine notes 6, and which op is a special case of which.
 
 No package serves as a reference here: ``fla-core`` needs triton to import, and ``opengdn`` is not among the book's
-requirements. ``published_*`` below are loops from the published formulas, in the published layout (state keys × values).
+requirements. ``published_*`` below are loops from the published formulas, in the published layout (keys × values).
 """
 
 import pytest
@@ -57,7 +57,8 @@ def test_identity_3_the_delta_rule_reaches_the_value():
 
 
 def test_the_fixed_point_does_not_depend_on_the_chunk_size_at_retention_one():
-    inputs, v = repeated_pair(400, learning_rate=0.3, retention=1.0)
+    """Large steps get there slowly: over a chunk the distance shrinks by 2 (1 − η)^c − 1, which is −0.99 at η = 0.3."""
+    inputs, v = repeated_pair(400, learning_rate=0.05, retention=1.0)
     same(ops.self_modifying(**inputs, chunk_size=16)[0][0, 0, -1], 0.5 * v)
 
 

@@ -120,7 +120,7 @@ def test_without_its_erase_term_dgd_is_sgd():
 
 
 def test_fixed_point_on_a_repeated_pair_is_half_the_target():
-    """with the task loss ½‖Wx − y‖² and ‖x‖ = 1, W x → y/2, not y."""
+    """With the task loss ½‖Wx − y‖² and ‖x‖ = 1, W x → y/2, not y."""
     linear, y = layer(4, 3), normal(3, seed=7)
     x = nn.functional.normalize(normal(4, seed=8), dim=0)[None]
     dgd = DGD(linear, lr=0.5)

@@ -79,7 +79,7 @@ def test_other_timings_are_told_apart():
 
 
 def test_sums_make_beta1_and_beta3_inert_and_beta2_a_rate():
-    """a consequence of the printed sums."""
+    """Newton-Schulz does not see the scale: a consequence of the printed sums."""
     start, grads = normal(4, 3), gradients((4, 3), 8)
 
     def run(betas, lr=0.1, **options):
@@ -128,7 +128,7 @@ def test_ema_on_vectors_read_as_they_are_is_adamw(n, seed, decay):
 
 @over(st.integers(1, 7), SEEDS)
 def test_sums_without_newton_schulz_are_the_ridge_optimum(n, seed):
-    """with P = √Σg² and λ = 0 the minimiser of Σ‖m g_i − P‖² is Σg/√Σg², entry by entry."""
+    """With P = √Σg² and λ = 0 the minimiser of Σ‖m g_i − P‖² is Σg/√Σg², entry by entry."""
     start, grads = normal(n, seed=seed), gradients((n,), 5, seed)
     betas = (0.64, 0.64, 0.9)
     path = trajectory(lambda p: M3(p, 1.0, betas, 0.0, eps=0.0, vectors="identity"), start, grads)

@@ -144,7 +144,7 @@ def test_preconditioned_momentum_is_sgd_rmsprop_and_adagrad(shape, seed, mu):
 
 @over(SHAPES, SEEDS)
 def test_full_matrix_preconditioner_is_the_inverse_root(shape, seed):
-    """(106)-(111): P (H + eps I) P g = g at every step, by another way than the code's."""
+    """(106)-(111): the root by singular values, another way than the code's."""
     start, grads = normal(*shape, seed=seed), gradients(shape, 3, seed)
     path = trajectory(lambda p: PreconditionedMomentum(p, 1.0, 0.0, preconditioner=FullMatrix(eps=0.01)), start, grads)
     W = start
@@ -180,6 +180,17 @@ def test_higher_order_momentum_is_its_formula(shape, seed, mu):
     for g, found in zip(grads, path, strict=True):
         m = [mu * m_k - 0.1 * phi_k(g) for m_k, phi_k in zip(m, phi, strict=True)]
         W = W + m[0] + 0.2 * m[1] + 0.3 * m[2] - 0.4 * m[3]
+        assert near(found, W)
+
+
+@over(st.integers(1, 4), st.integers(1, 4), SEEDS)
+def test_the_preconditioner_sees_all_features_as_rows(o, n, seed):
+    start, grads, P = normal(o, n, seed=seed), gradients((o, n), 4, seed), normal(2 * o, 2 * o, seed=seed + 9)
+    path = trajectory(lambda p: HigherOrderMomentum(p, 0.1, preconditioner=lambda g, state: P @ g), start, grads)
+    W, m = start.clone(), torch.zeros(2 * o, n).double()
+    for g, found in zip(grads, path, strict=True):
+        m = 0.9 * m - 0.1 * P @ torch.cat([g, g**3])
+        W = W + m[:o] + 0.1 * m[o:]
         assert near(found, W)
 
 
