@@ -90,7 +90,10 @@
         section.hidden = [...section.querySelectorAll(".nb-claim")].every((claim) => claim.hidden);
       }
     };
-    for (const [label, count] of [["", claims.length], ...counts]) {
+    const order = ["Holds", "Holds under conditions", "Does not hold here"];
+    const place = (label) => (order.includes(label) ? order.indexOf(label) : order.length);
+    const sorted = [...counts].sort(([one], [other]) => place(one) - place(other));
+    for (const [label, count] of [["", claims.length], ...sorted]) {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.verdict = label;

@@ -184,10 +184,16 @@ def claims_sentence(entries: list[dict]) -> str:
     if not entries:
         return "No claim is listed yet."
     counts = Counter(_verdict(entry) for entry in entries)
-    parts = [
-        f"{counts[label]} {label}" for label in (*VERDICTS, "not measured yet", "without a verdict") if counts[label]
-    ]
+    labels = (*VERDICTS, "not measured yet", "without a verdict")
+    parts = [f"{counts[label]} {_agree(label, counts[label])}" for label in labels if counts[label]]
     return f"{len(entries)} claim{'s' if len(entries) > 1 else ''} so far: {_listed(parts)}."
+
+
+def _agree(label: str, count: int) -> str:
+    """The label as it reads after a number: "1 holds" but "2 hold"."""
+    if not label.startswith(("holds", "does")):
+        return f"is {label}" if count == 1 else f"are {label}"
+    return label if count == 1 else label.replace("holds", "hold").replace("does", "do")
 
 
 def _verdict(entry: Mapping[str, Any]) -> str:

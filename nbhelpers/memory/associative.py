@@ -55,9 +55,17 @@ class AssociativeMemory:
                 'need single tokens. Use Clock(period, mode="live"), or leave these pieces out.'
             )
 
-    def start(self, parameters: Parameters | None = None, generator: torch.Generator | None = None) -> Held:
-        """Begin with ``parameters`` ((…, outputs, inputs) each), or with the memory's own start."""
-        W = self.memory.start(generator) if parameters is None else parameters
+    def start(
+        self,
+        parameters: Parameters | None = None,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Held:
+        """Begin with ``parameters`` ((…, outputs, inputs) each), or with the memory's own start.
+
+        ``generator`` and ``dtype`` (default: torch's) are for the memory's own start.
+        """
+        W = self.memory.start(generator, dtype) if parameters is None else parameters
         return Held(memory=W, anchor=W)
 
     def read(self, held: Held, query: Tensor) -> Tensor:
@@ -74,6 +82,7 @@ class AssociativeMemory:
         ``gates`` are the numbers that the rule's pieces were made without, one per batch row or one for all:
         ``learning_rate``, ``retention``, ``momentum_decay``.
         """
+        _check_token(held.memory, key, value)
         memory = self.rule.before(held.memory, gates)
         anchor = memory if self.clock.ticks(held.position) else held.anchor
 
@@ -91,3 +100,19 @@ class AssociativeMemory:
         change = Change(memory, gradient, inputs, gates, carried=held.momentum)
         memory, momentum = self.rule(change)
         return Held(memory, anchor, position, momentum, gathered)
+
+
+def _check_token(memory: Parameters, key: Tensor, value: Tensor) -> None:
+    """Refuse a key or value of another width or type than the memory's, with what was expected."""
+    name, W = next((name, memory[name]) for name in ("M", "W2") if name in memory)
+    width, out = W.shape[-1], (W if name == "M" else memory["W1"]).shape[-2]
+    if key.shape[-1] != width or value.shape[-1] != out:
+        raise ValueError(
+            f"key is {tuple(key.shape)} and value {tuple(value.shape)}; this memory takes keys (…, {width}) and values "
+            f"(…, {out})."
+        )
+    if not key.dtype == value.dtype == W.dtype:
+        raise ValueError(
+            f"key is {key.dtype}, value {value.dtype}, the memory {W.dtype}; expected one type. "
+            "start(dtype=…) makes a memory of another."
+        )

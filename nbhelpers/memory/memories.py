@@ -2,9 +2,9 @@
 
 Parameters are a dict of tensors, (…, outputs, inputs) each, with any batch dimensions in front. A memory offers
 
-    start(generator)      parameters to begin with
-    read(W, z)            its answer to z, (…, keys) → (…, values)
-    inputs(W, z)          for each matrix the vector that it multiplies while answering z: what it is keyed by
+    start(generator, dtype)   parameters to begin with; dtype None is torch's default
+    read(W, z)                its answer to z, (…, keys) → (…, values)
+    inputs(W, z)              for each matrix the vector that it multiplies while answering z: what it is keyed by
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MatrixMemory:
     keys: int
     values: int
 
-    def start(self, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float64) -> Parameters:
+    def start(self, generator: torch.Generator | None = None, dtype: torch.dtype | None = None) -> Parameters:
         return {"M": torch.zeros(self.values, self.keys, dtype=dtype)}
 
     def read(self, W: Parameters, z: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class ResidualMLP:
     hidden: int | None = None
     activation: str = "gelu"
 
-    def start(self, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float64) -> Parameters:
+    def start(self, generator: torch.Generator | None = None, dtype: torch.dtype | None = None) -> Parameters:
         hidden = self.hidden or self.width
 
         def normal(rows, columns):

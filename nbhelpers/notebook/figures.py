@@ -156,9 +156,15 @@ def _svg(fig: Figure, alt: str) -> str:
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
     for name, colour in COLOUR.items():
         text = re.sub(rf"{colour}\b", f"var(--nb-{name}, {colour})", text, flags=re.I)
-    text = re.sub(r"font: ([^;\"]*)'DejaVu Sans'[^;\"]*", r"font: \1var(--nb-font, 'DejaVu Sans', sans-serif)", text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # a hundredth of a point is finer than any screen
+    text = re.sub(
+        r"(font(?:-family)?: [^;\"]*)'DejaVu Sans'[^;\"]*", r"\1var(--nb-font, 'DejaVu Sans', sans-serif)", text
+    )
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    # a hundredth of a point is finer than any screen; numbers that are read stand between the tags
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), text)
     text = re.sub(r"\s*\n\s*", " ", text)
+    named = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in named else "", text)
     # ids must differ between the figures of one page
     prefix = "f" + hashlib.sha256((alt + text).encode()).hexdigest()[:8]
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
-from tests.rendered.browser import DESKTOP, PHONE
+from tests.rendered.browser import DESKTOP, HEIGHT, PHONE
 
 PICTURES = """box => [...box.querySelectorAll('img, svg[role=img], [role=img]')]
   .filter((picture) => !picture.parentElement.closest('[role=img]'))
@@ -18,34 +17,36 @@ BOX = "xpath=ancestor::*[contains(concat(' ', normalize-space(@class), ' '), ' c
 SLIDER = "xpath=ancestor::*[contains(@class, 'widget-slider')][1]"
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_sliders_move_their_frames_by_keyboard(slider_page, width, browse):
-    with browse.open(slider_page, width=width) as (tab, log):
+def test_sliders_move_their_frames_by_keyboard(slider_page, browse):
+    with browse.open(slider_page) as (tab, log):
         loaded = len(log.errors)
-        handles = tab.locator(".widget-slider [role=slider]")
-        count = handles.count()
-        assert count > 0
-        for index in range(count):
-            handle = handles.nth(index)
-            # book.js names the handles shortly after the widgets stand.
-            expect(handle).to_have_accessible_name(re.compile(r"\w{2,}"))
-            box = handle.locator(BOX)
-            readout = handle.locator(SLIDER).locator(".widget-readout")
-            before, text = box.evaluate(PICTURES), readout.inner_text()
-            assert len(before) == 1, f"{len(before)} frames are visible at once"
-
-            handle.scroll_into_view_if_needed()
-            place = handle.bounding_box()
-            assert place is not None
-            assert 0 <= place["x"] <= width, "the handle lies outside the window"
-            handle.focus()
-            last = float(handle.get_attribute("aria-valuenow")) >= float(handle.get_attribute("aria-valuemax"))
-            tab.keyboard.press("ArrowLeft" if last else "ArrowRight")
-            expect(readout).not_to_have_text(text)
-            after = box.evaluate(PICTURES)
-            assert len(after) == 1, f"{len(after)} frames are visible at once"
-            assert after != before, "the slider moved and its picture, by its description, did not"
+        for width in (DESKTOP, PHONE):
+            tab.set_viewport_size({"width": width, "height": HEIGHT[width]})
+            handles = tab.locator(".widget-slider [role=slider]")
+            assert handles.count() > 0
+            for handle in handles.all():
+                _move(handle, width)
         assert log.errors[loaded:] == []
+
+
+def _move(handle: Locator, width: int) -> None:
+    # book.js names the handles shortly after the widgets stand.
+    expect(handle).to_have_accessible_name(re.compile(r"\w{2,}"))
+    box, readout = handle.locator(BOX), handle.locator(SLIDER).locator(".widget-readout")
+    before, text = box.evaluate(PICTURES), readout.inner_text()
+    assert len(before) == 1, f"{len(before)} frames are visible at once"
+
+    handle.scroll_into_view_if_needed()
+    place = handle.bounding_box()
+    assert place is not None
+    assert 0 <= place["x"] <= width, "the handle lies outside the window"
+    handle.focus()
+    last = float(handle.get_attribute("aria-valuenow")) >= float(handle.get_attribute("aria-valuemax"))
+    handle.press("ArrowLeft" if last else "ArrowRight")
+    expect(readout).not_to_have_text(text)
+    after = box.evaluate(PICTURES)
+    assert len(after) == 1, f"{len(after)} frames are visible at once"
+    assert after != before, "the slider moved and its picture, by its description, did not"
 
 
 def test_folds_are_closed_and_open_by_keyboard(fold_page, browse):

@@ -122,3 +122,11 @@ def test_the_welcome_picture_uses_the_themes_colours_and_says_what_it_shows():
 def test_the_style_sheet_knows_the_width_of_a_figure():
     widths = set(re.findall(r'\.nb-picture\[width="(\d+)"\]', CSS))
     assert widths == {str(round(96 * WIDTH))}, "on phones and in print the rule for full-width figures does not apply"
+
+
+def test_reduced_motion_switches_transitions_off_rather_than_on():
+    # A duration above zero for all elements makes the browser animate every property that any of them changes: a page
+    # of drawings then takes minutes to load.
+    block = re.search(r"@media \(prefers-reduced-motion: reduce\) \{(.*?)\n\}", CSS, re.S).group(1)
+    assert "transition: none !important" in block
+    assert "duration" not in re.sub(r"/\*.*?\*/", "", block, flags=re.S)

@@ -146,6 +146,15 @@ def test_a_claim_shows_verdict_number_spread_and_criterion():
     assert "1 claim so far: 1 holds under conditions." in text
 
 
+def test_the_count_of_verdicts_is_a_sentence():
+    found = [changed(CLAIM, verdict=verdict) for verdict in (*VERDICTS[:3], *VERDICTS[:3], VERDICTS[2])]
+    assert pages.claims_sentence(found) == ("7 claims so far: 2 hold, 2 hold under conditions and 3 do not hold here.")
+    assert pages.claims_sentence([changed(CLAIM, verdict=None), changed(CLAIM, verdict=VERDICTS[2])]) == (
+        "2 claims so far: 1 does not hold here and 1 is not measured yet."
+    )
+    assert pages.claims_sentence([]) == "No claim is listed yet."
+
+
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_each_verdict_has_a_card_style(verdict):
     css = (pages.ROOT / "_static" / "book.css").read_text()

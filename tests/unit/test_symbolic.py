@@ -91,7 +91,7 @@ def test_the_trap_that_gradient_exists_for():
 
 
 def test_gradient_refuses_what_it_cannot_do():
-    W, V, x, u = symbols(M, N)
+    W, _, x, u = symbols(M, N)
     with pytest.raises(TypeError, match="MatrixSymbol"):
         gradient(squared_norm(W), sp.Symbol("w"))
     with pytest.raises(ValueError, match="one inner product"):

@@ -263,7 +263,8 @@ def _fading_wrong(*, reverse=False, start_stays=False, newest_fades=False, sign=
         keep, steps = 1 - rate * decay, len(inputs)
         powers = torch.arange(steps - 1, -1, -1, dtype=inputs.dtype) + newest_fades
         factors = keep ** (powers.flip(0) if reverse else powers)
-        total = (start if start_stays else keep**steps * start) + sign * rate * (factors[:, None] * surprises).T @ inputs
+        written = (factors[:, None] * surprises).T @ inputs
+        total = (start if start_stays else keep**steps * start) + sign * rate * written
         return total.T if transpose else total
 
     return wrong

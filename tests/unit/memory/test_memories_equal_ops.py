@@ -124,7 +124,7 @@ def test_a_matrix_memory_told_token_by_token_is_its_op(name, read):
 def test_an_mlp_memory_told_token_by_token_is_its_op(name, read):
     memory, op, names, options = MLP[name]
     generator = torch.Generator().manual_seed(1)
-    parameters = {n: W.expand(B, *W.shape) for n, W in memory.memory.start(generator).items()}
+    parameters = {n: W.expand(B, *W.shape) for n, W in memory.memory.start(generator, torch.float64).items()}
     compare(memory, op, names, options, parameters, lambda W: ops.mlp_state(W["W1"], W["W2"]), read)
 
 

@@ -59,7 +59,9 @@ def test_the_objectives_have_the_gradients_they_state():
 
 def test_inputs_of_a_memory_are_what_its_matrices_multiply():
     memory, z = ResidualMLP(3, 5), normal(2, 3)
-    W = {name: x.expand(2, *x.shape) for name, x in memory.start(torch.Generator().manual_seed(0)).items()}
+    W = {
+        name: x.expand(2, *x.shape) for name, x in memory.start(torch.Generator().manual_seed(0), torch.float64).items()
+    }
     inputs = memory.inputs(W, z)
     close(z + (W["W1"] @ inputs["W1"][..., None])[..., 0], memory.read(W, z))
     close(inputs["W2"], z)
@@ -120,7 +122,7 @@ def test_exact_dgd_is_stable_at_any_rate_and_explicit_is_not():
 def test_identity_3_fixed_points_on_a_repeated_unit_key(learner, share):
     k = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
     v = torch.tensor([1.0, -2.0], dtype=torch.float64)
-    held = learner.start()
+    held = learner.start(dtype=torch.float64)
     for _ in range(300):
         held = learner.write(held, k, v)
     close(learner.read(held, k), share * v)
@@ -134,7 +136,7 @@ def test_momentum_memory_is_the_buffer_of_sgd():
     weight = torch.nn.Parameter(normal(4, 3))
     optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.8)
     memory = instances.momentum_memory(3, 4, momentum_decay=0.8, learning_rate=0.1)
-    held = memory.start()
+    held = memory.start(dtype=torch.float64)
     for step in range(5):
         x, target = normal(3, seed=10 + step), normal(4, seed=20 + step)
         before, δ = weight.detach().clone(), weight.detach() @ x - target
@@ -183,7 +185,7 @@ def test_identity_6_decay_first_is_another_rule():
 
 def test_erase_only_on_one_matrix_is_reading_a():
     k, v = normal(3), normal(3, seed=1)
-    W = ResidualMLP(3, 5).start(torch.Generator().manual_seed(0))
+    W = ResidualMLP(3, 5).start(torch.Generator().manual_seed(0), torch.float64)
     parts = {"none": (), "inner": (erase(0.2, only=("W2",)),), "both": (erase(0.2, unit=("W1",)),)}
     new = {}
     for name, pieces in parts.items():
@@ -203,7 +205,11 @@ def test_erase_only_on_one_matrix_is_reading_a():
 @pytest.mark.parametrize("memory", [MatrixMemory(3, 3), ResidualMLP(3, 4)], ids=lambda m: type(m).__name__)
 def test_a_summed_clock_answers_with_the_old_memory_and_then_takes_one_step(memory):
     """§5.3: period terms, not period + 1; all gradients at the same parameters; nothing dropped in between."""
-    W = ResidualMLP(3, 4).start(torch.Generator().manual_seed(0)) if "W1" in memory.start() else {"M": normal(3, 3)}
+    W = (
+        ResidualMLP(3, 4).start(torch.Generator().manual_seed(0), torch.float64)
+        if "W1" in memory.start()
+        else {"M": normal(3, 3)}
+    )
     learner = AssociativeMemory(memory, squared_error, rule(gradient(0.1)), Clock(4, "summed"))
     keys, values = normal(10, 3, seed=3), normal(10, 3, seed=4)
     held = learner.start(W)
@@ -229,7 +235,7 @@ def test_a_live_clock_of_a_chunk_ends_where_a_summed_one_does_without_retention(
         AssociativeMemory(MatrixMemory(3, 3), squared_error, rule(gradient(0.1)), Clock(4, mode))
         for mode in ("live", "summed")
     )
-    a, b = live.start(), summed.start()
+    a, b = (learner.start(dtype=torch.float64) for learner in (live, summed))
     for t in range(8):
         a, b = live.write(a, keys[t], values[t]), summed.write(b, keys[t], values[t])
         assert torch.allclose(a.memory["M"], b.memory["M"], atol=1e-12) == (t % 4 == 3)
@@ -249,6 +255,10 @@ def test_writing_changes_nothing_in_place_and_keeps_the_graph():
     assert torch.autograd.grad(later.memory["M"].sum(), M)[0].abs().max() > 0
 
 
+def tell(learner, dtype=torch.float64):
+    return learner.write(learner.start(dtype=dtype), normal(3), normal(3, seed=1))
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
@@ -259,10 +269,11 @@ def test_writing_changes_nothing_in_place_and_keeps_the_graph():
         (lambda: Clock(2, "now"), "The mode is 'now'; expected one of live, summed"),
         (rule, "expected gradient"),
         (lambda: rule(retention(0.9), gradient(0.1)), r"\['retention', 'gradient'\]; expected gradient"),
-        (lambda: instances.delta_rule(3, 3).write(instances.delta_rule(3, 3).start(), normal(3), normal(3)),
-         "made without learning_rate; give it with each token"),
-        (lambda: instances.dgd(MatrixMemory(3, 3)).write(instances.delta_rule(3, 3).start(), normal(3), normal(3)),
-         "made without learning_rate"),
+        (lambda: tell(instances.delta_rule(3, 3)), "made without learning_rate; give it with each token"),
+        (lambda: tell(instances.dgd(MatrixMemory(3, 3))), "made without learning_rate"),
+        (lambda: tell(instances.delta_rule(4, 3, 0.1)), r"and value \(3,\); this memory takes keys \(…, 4\)"),
+        (lambda: tell(instances.delta_rule(3, 2, 0.1)), r"values \(…, 2\)"),
+        (lambda: tell(instances.delta_rule(3, 3, 0.1), torch.float32), "the memory torch.float32; expected one type"),
         (lambda: ResidualMLP(3, activation="relu6").read(ResidualMLP(3).start(), normal(3)), "activation is 'relu6'"),
     ],
 )  # fmt: skip
