@@ -23,7 +23,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-SETUP_ID = "set-up"
+SETUP_ID = "setup-cell"
 CHECKED = "nbval-check-output"  # such cells keep their output: it is part of the lesson
 
 

@@ -22,6 +22,7 @@ EVERYWHERE = (
     text_rules.links_lead_somewhere,
     text_rules.headings_step_down,
     text_rules.equations_are_numbered_in_order,
+    text_rules.tagged_equations_have_no_row_ends,
     text_rules.prose_is_calm,
     text_rules.no_number_is_typed,
 )

@@ -66,7 +66,7 @@ def code(identity: str, source: str):
 def registry() -> dict[str, SimpleNamespace]:
     """The exercises of the sample, as the registry would hold them."""
     return {
-        f"two-clocks/{name}": SimpleNamespace(kind=kind, stars=2, minutes=5)
+        f"a-sample/{name}": SimpleNamespace(kind=kind, stars=2, minutes=5)
         for name, kind in zip(NAMES, KINDS, strict=True)
     }
 
@@ -76,7 +76,7 @@ def _exercise(number: int, name: str, kind: str) -> list:
     text = f"### Exercise {number} · {kind} · ★★ · 5 min\n\nWhat is it?\n\n{hint}"
     if kind in ("recall", "derive"):
         text += "\n\n<details><summary>Answer</summary>\n\nIt is $g$.\n\n</details>"
-    cell = code(f"exercise-{name}", f'answer = ...\nexercise("two-clocks/{name}").check(answer)')
+    cell = code(f"exercise-{name}", f'answer = ...\nexercise("a-sample/{name}").check(answer)')
     return [markdown(f"exercise-{name}-text", text), cell]
 
 
@@ -88,13 +88,13 @@ def chapter() -> Notebook:
         code(
             "imports",
             "from nbhelpers import check, claim, exercise, explore, model_map, setup, show\n\n"
-            'book = setup("two-clocks", PRESET)\nmodel_map("two-clocks")',
+            'book = setup("a-sample", PRESET)\nmodel_map("a-sample")',
         ),
         markdown("derivation", DERIVATION),
         code("gain", "def gain(rate, decay):\n    return rate / (1 - decay)"),
         code("gain-check", 'check.close("(1) gain", gain(0.8, 0.5), 1.6, near_miss=0.4)'),
         code("look", "explore(gain, alt=str, label=str, rate=[1, 2])\nshow(gain, alt=str)"),
-        code("verdict", 'claim("two-clocks/tracks", carried=0.44)'),
+        code("verdict", 'claim("a-sample/tracks", carried=0.44)'),
         markdown("breaks", "## Where it breaks\n\nAt a decay of one."),
         markdown("departures", "## The article says, we do, why\n\nNothing here."),
         markdown("verdicts", "## Verdicts\n\nOne."),
@@ -103,7 +103,7 @@ def chapter() -> Notebook:
     for number, (name, kind) in enumerate(zip(NAMES, KINDS, strict=True), 1):
         cells += _exercise(number, name, kind)
     cells += [markdown("end", END), code("closing", "check.summary(expected=12)")]
-    return _notebook(cells, CHAPTERS / "two-clocks.ipynb")
+    return _notebook(cells, CHAPTERS / "a-sample.ipynb")
 
 
 def solutions() -> Notebook:
@@ -113,12 +113,12 @@ def solutions() -> Notebook:
         code("set-up", SETUP_CELL),
         code(
             "imports",
-            'from nbhelpers import exercise, setup\n\nbook = setup("two-clocks", PRESET, solutions=True)',
+            'from nbhelpers import exercise, setup\n\nbook = setup("a-sample", PRESET, solutions=True)',
         ),
-        code("third", 'exercise("two-clocks/third").check(3)'),
-        code("fourth", 'exercise("two-clocks/fourth").check(4)'),
+        code("third", 'exercise("a-sample/third").check(3)'),
+        code("fourth", 'exercise("a-sample/fourth").check(4)'),
     ]
-    return _notebook(cells, SOLUTIONS / "two-clocks.ipynb")
+    return _notebook(cells, SOLUTIONS / "a-sample.ipynb")
 
 
 def _notebook(cells: list, path) -> Notebook:

@@ -156,6 +156,11 @@ SPOILED = [
     (text_rules.equations_are_numbered_in_order, lambda: with_text("$$x \\tag{1}$$"), "stands twice"),
     (text_rules.equations_are_numbered_in_order, lambda: spoiled("derivation", "\\tag{1}", "\\tag{3}"), "after"),
     (text_rules.equations_are_numbered_in_order, lambda: with_text("$$x \\tag{gain}$$"), "a tag is a number"),
+    (
+        text_rules.tagged_equations_have_no_row_ends,
+        lambda: with_text(r"$$\begin{aligned} a \\ b \end{aligned} \tag{9}$$"),
+        r"\tag{9} stands in a formula with \\",
+    ),
     (text_rules.prose_is_calm, lambda: with_text("It works!"), "exclamation mark"),
     (text_rules.prose_is_calm, lambda: with_text("<details><summary>Wow!</summary></details>"), "exclamation mark"),
     (text_rules.prose_is_calm, lambda: with_text("This is clearly so."), "“clearly”"),
@@ -191,6 +196,8 @@ def test_the_spoiled_sample_is_caught(rule, spoil, says):
 LAWFUL = [
     "torch 2.13.0, Python 3.11 and ipywidgets 7.7 of §4.2, arXiv 2512.24695, licence CC BY 4.0.",
     "The code `gain(0.44)` and the maths $0.44$ are no prose.",
+    r"$$\begin{aligned} a \cr b \end{aligned} \tag{9}$$",
+    r"$$\begin{aligned} a \\ b \end{aligned}$$",
     "> The article says: simply 0.44! Of course.",
     "In 2025 there were 20,000 tokens, 12 levels and 3 × 4 frames.",
     "The word “simply” is quoted.",
@@ -222,9 +229,9 @@ EXERCISES = [
     ("exercise-first-text", "Answer", "More", "no answer in the solutions notebook or in a fold"),
     ("exercise-first", "first", "sixth", "is not in the registry"),
     ("exercise-first", "answer = ...", "answer = 1", "the stub has no ..."),
-    ("exercise-first", 'exercise("two-clocks/first").check(answer)', "answer", "0 checking cells"),
+    ("exercise-first", 'exercise("a-sample/first").check(answer)', "answer", "0 checking cells"),
     ("exercise-second", "second", "first", "is checked twice"),
-    ("exercise-second", "second", "first", "two-clocks/second is in the registry and not on the page"),
+    ("exercise-second", "second", "first", "a-sample/second is in the registry and not on the page"),
 ]
 
 
@@ -251,7 +258,7 @@ def test_too_few_exercises_are_caught():
     ("identity", "old", "new", "says"),
     [
         ("imports", ", solutions=True", "", "a wrong answer would pass"),
-        ("third", "third", "sixth", "two-clocks/sixth is not in the registry"),
+        ("third", "third", "sixth", "a-sample/sixth is not in the registry"),
         ("third", "third", "fourth", "solved twice"),
     ],
 )
@@ -263,7 +270,7 @@ def test_spoiled_solutions_are_caught(identity, old, new, says):
 
 
 def test_a_file_written_another_way_is_caught(tmp_path):
-    path = tmp_path / "two-clocks.ipynb"
+    path = tmp_path / "a-sample.ipynb"
     node = chapter().node
     path.write_text(nbformat.writes(node) + "\n", encoding="utf-8")
     assert file_rules.is_written_the_one_way(Notebook.read(path)) == []

@@ -139,6 +139,15 @@ def equations_are_numbered_in_order(notebook: Notebook) -> list[str]:
     return complaints
 
 
+def tagged_equations_have_no_row_ends(notebook: Notebook) -> list[str]:
+    r"""The builder wraps a formula with ``\\`` in an environment that refuses ``\tag``; ``\cr`` ends rows too."""
+    return [
+        f"{piece.cell}: {found[0]} stands in a formula with \\\\, which the book cannot set; end its rows with \\cr"
+        for piece in notebook.pieces
+        if piece.kind == "maths" and "\\\\" in piece.text and (found := re.search(r"\\tag\{[^}]*\}", piece.text))
+    ]
+
+
 def prose_is_calm(notebook: Notebook) -> list[str]:
     """No exclamation marks and none of the words that tell a reader how hard it ought to be."""
     complaints = []

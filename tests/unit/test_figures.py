@@ -44,6 +44,12 @@ def test_ids_of_two_pictures_differ_and_references_resolve():
         assert set(re.findall(r'href="#([^"]+)"', markup)) <= known
 
 
+def test_a_number_that_is_read_keeps_its_digits():
+    fig, ax = figure()
+    ax.text(0, 0, "rate 0.004")
+    assert "rate 0.004<" in picture(fig, WORDS)
+
+
 def test_the_same_figure_gives_the_same_text():
     assert picture(line(), WORDS) == picture(line(), WORDS)
 

@@ -17,7 +17,7 @@ def test_every_notebook_comes_back_byte_for_byte(path):
 def test_clean_drops_what_an_editor_leaves_and_restores_the_set_up_cell():
     code = nbformat.v4.new_code_cell("1 + 1", id="sum", metadata={"collapsed": True, "tags": ["hide-input"]})
     code.execution_count, code.outputs = 3, [nbformat.v4.new_output("stream", text="2")]
-    setup = nbformat.v4.new_code_cell("TAG = 'old'", id="set-up")
+    setup = nbformat.v4.new_code_cell("TAG = 'old'", id="setup-cell")
     notebook = clean(nbformat.v4.new_notebook(cells=[setup, code], metadata={"colab": {"provenance": []}}))
     assert notebook.cells[0].source == SETUP_CELL
     assert (notebook.cells[1].outputs, notebook.cells[1].execution_count) == ([], None)

@@ -67,8 +67,8 @@ def index_cards(fronts: Any, backs: Any, query: Any, alike: Any) -> Figure:
         y = 6.9 - 2.15 * row
         _digit(ax, front, 0.3, y, 1.75)
         _ten_bars(ax, back, 2.6, y + 0.55, 3.5, 1.1)
-        ax.plot([6.5, 10.9], [y + 0.9, 5.0], color=COLOUR["slow"], lw=12 * similarity**6, solid_capstyle="round")
-        label_line(ax, 6.5, y + 1.55, f"similarity {similarity:.2f}", "slow", fontsize=9)
+        ax.plot([7.8, 11.0], [y + 0.85, 5.0], color=COLOUR["slow"], lw=12 * similarity**6, solid_capstyle="round")
+        label_line(ax, 7.1, y + 0.85, f"{similarity:.2f}", "slow", ha="center")
     _ten_names(ax, 2.6, 0.3, 3.5)
     _ten_bars(ax, alike @ backs, 11.3, 4.6, 5.4, 1.2)
     _ten_names(ax, 11.3, 3.4, 5.4)
@@ -76,6 +76,7 @@ def index_cards(fronts: Any, backs: Any, query: Any, alike: Any) -> Figure:
     for x, y, text in [
         (1.18, 9.35, "came in"),
         (4.35, 9.35, "should change"),
+        (7.1, 9.35, "similarity"),
         (14.0, 9.6, "new digit"),
         (14.0, 2.2, "answer:\nbacks times similarities, added"),
     ]:
@@ -149,20 +150,24 @@ def dropping(shares: Any, curves: Mapping[str, Any], whole: float) -> Figure:
 
 def two_layers(learned: Any, accuracy: Sequence[tuple[float, float]], gap: Any) -> Figure:
     """What layers with frozen and with their own values learned, (2, 10, 64), and their gap, (seeds, steps)."""
-    fig, (rows, below) = figure(2, height=5.3, height_ratios=[3, 2])
-    rows.set(xlim=(0, 20), ylim=(0, 5.8), aspect="equal")
+    fig, (rows, below) = figure(2, height=4.75, layout="none")
+    rows.set_position((0.01, 0.48, 0.98, 0.52))
+    below.set_position((0.1, 0.1, 0.88, 0.33))
+    rows.set(xlim=(0, 20), ylim=(-0.9, 5.9), aspect="equal", anchor="N")
     rows.axis("off")
     names = ("frozen values", "its own values")
     for row, (name, pictures, (low, high)) in enumerate(zip(names, np.asarray(learned), accuracy, strict=True)):
-        top, limit = 4.9 - 3 * row, abs(pictures).max()
+        top, limit = 4.9 - 2.9 * row, abs(pictures).max()
         for c, picture in enumerate(pictures.reshape(10, 8, 8)):
-            box = (2 * c, 2 * c + 1.85, top - 1.85, top)
+            box = (2 * c + 0.08, 2 * c + 1.93, top - 1.85, top)
             rows.imshow(picture, extent=box, cmap="PuOr_r", vmin=-limit, vmax=limit, interpolation="none")
         text = f"{name}: {low:.0%} to {high:.0%} of the test digits right"
-        rows.text(0, top + 0.2, text, va="bottom", fontweight="bold")
+        rows.text(0.08, top + 0.2, text, va="bottom", fontweight="bold")
+    _ten_names(rows, 0, -0.05, 20)
+    rows.set(xlim=(0, 20), ylim=(-0.9, 5.9))
     below.plot(np.arange(1, np.asarray(gap).shape[1] + 1), np.asarray(gap).T, color=COLOUR["fast"], lw=1)
-    below.set(xscale="log", xlabel="step", ylabel="gap between the two,\nby distance learned")
-    label_line(below, 1.05, 0.35, "equal after one step", "fast")
+    below.set(xscale="log", xlabel="step", ylabel="gap of the two,\nby distance learned")
+    label_line(below, 1.0, 0.42, "equal after one step", "fast")
     return fig
 
 

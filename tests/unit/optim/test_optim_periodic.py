@@ -74,6 +74,18 @@ def test_gradients_stay_with_the_caller_and_a_missing_one_counts_as_zero():
     assert p.grad is None
 
 
+def test_sums_are_copies_when_gradients_are_zeroed_in_place():
+    p = nn.Parameter(normal(2))
+    start, g = p.detach().clone(), normal(2, seed=1)
+    optimizer = Periodic(torch.optim.SGD([p], lr=0.1), 3)
+    for _ in range(3):
+        optimizer.zero_grad(set_to_none=False)
+        (p * g).sum().backward()
+        optimizer.step()
+        assert near(p.grad, g)
+    assert near(p, start - 0.3 * g)
+
+
 @pytest.mark.parametrize("stop", range(1, 8))
 def test_resume_in_mid_period_through_a_file(stop, tmp_path):
     def build():
