@@ -399,13 +399,13 @@ def render(*options: str) -> None:
     with LOG.open("w", encoding="utf-8") as log:
         status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
     if status:
-        raise BookError(f"{findings(read_text(LOG))}\nThe book did not render without warnings. Whole log: {LOG}")
+        raise BookError(f"{findings(read_text(LOG))}\nNot finished: the builder found what stands above. Whole log: {LOG}")
 
 
 def findings(log: str) -> str:
     """The lines of a builder's log that say what is wrong, or its end."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
-    pattern = re.compile(r"WARNING|ERROR|CRITICAL|Exception|\bbroken\b")
+    pattern = re.compile(r"WARNING|ERROR|CRITICAL|Exception|\) broken\b")
     lines = [line for line in plain.splitlines() if pattern.search(line)]
     return "\n".join(lines[:40] or plain.splitlines()[-15:])
 

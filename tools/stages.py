@@ -58,7 +58,7 @@ def no_browser() -> str | None:
 def lint() -> list[Stage]:
     """Style and spelling."""
     return [
-        Stage("ruff", [sys.executable, "-m", "ruff", "check", "."]),
+        Stage("ruff", [sys.executable, "-m", "ruff", "check", "--output-format=concise", "."]),
         Stage("format", [sys.executable, "-m", "ruff", "format", "--check", "nbhelpers", "tools", "tests"]),
         Stage("spelling", [sys.executable, "-m", "codespell_lib", "."]),
     ]

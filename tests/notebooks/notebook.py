@@ -91,6 +91,19 @@ class Notebook:
         return found
 
     @cached_property
+    def table_heads(self) -> list[tuple[str, int]]:
+        """Every table: the id of its cell and how many columns of it have an empty head."""
+        found = []
+        for cell in self.markdown:
+            tokens = _parser().parse(cell.source)
+            for index, token in enumerate(tokens):
+                if token.type == "table_open":
+                    found.append((name(cell), 0))
+                elif token.type == "th_open" and not tokens[index + 1].content.strip():
+                    found[-1] = (found[-1][0], found[-1][1] + 1)
+        return found
+
+    @cached_property
     def links(self) -> list[tuple[str, str]]:
         """Every address that the Markdown points at, links and pictures, with the id of its cell."""
         found = []

@@ -20,6 +20,7 @@ EVERYWHERE = (
     text_rules.markdown_is_not_swallowed,
     text_rules.images_are_described,
     text_rules.links_lead_somewhere,
+    text_rules.table_columns_are_named,
     text_rules.headings_step_down,
     text_rules.equations_are_numbered_in_order,
     text_rules.tagged_equations_have_no_row_ends,

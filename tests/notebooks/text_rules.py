@@ -104,6 +104,13 @@ def links_lead_somewhere(notebook: Notebook) -> list[str]:
     return complaints
 
 
+def table_columns_are_named(notebook: Notebook) -> list[str]:
+    """A column with an empty head has no name for those who hear the table."""
+    return [
+        f"{cell}: a table has a column without a name in its first row" for cell, empty in notebook.table_heads if empty
+    ]
+
+
 def headings_step_down(notebook: Notebook) -> list[str]:
     """One title, in the first cell, and no heading that skips a level."""
     levels = [level for level, _, _ in notebook.headings]

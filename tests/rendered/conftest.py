@@ -27,6 +27,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 raise pytest.UsageError(str(missing)) from None
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what each page weighs, in kB: what it adds itself, and a whole first visit as servers compress it."""
+    weights = {
+        dict(report.user_properties)["page"]: dict(report.user_properties)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" and "own_bytes" in dict(report.user_properties)
+    }
+    if weights:
+        terminalreporter.section("page weights")
+        terminalreporter.line(f"{'page':44}{'own kB':>10}{'first visit kB':>16}")
+        for page, size in sorted(weights.items(), key=lambda item: -item[1]["own_bytes"]):
+            terminalreporter.line(f"{page:44}{size['own_bytes'] / 1000:10.0f}{size['visit_bytes'] / 1000:16.0f}")
+
+
 @pytest.fixture(scope="session")
 def browse():
     """The browser; see :class:`tests.rendered.browser.Reader`."""

@@ -58,7 +58,9 @@
       ...macros.map((e) => `undefined macro ${e.textContent}`),
     ],
     texts,
-    overflow: document.scrollingElement.scrollWidth - window.innerWidth,
+    outputs: [...article.querySelectorAll(".cell_output pre")].map((output) => output.textContent),
+    // Not innerWidth, which a phone widens to what sticks out.
+    overflow: document.scrollingElement.scrollWidth - width,
     cut,
     small,
   };

@@ -19,7 +19,7 @@ class Known(NamedTuple):
 
 LOADING = (
     Known(
-        r"(console error: .*|local file refused: )\S*/@jupyter-widgets/html-manager/dist/\w+\.(woff2?|ttf)( \(404\))?",
+        r"(console error: .*|local file refused: )\S*@jupyter-widgets/html-manager/dist/\w+\.(woff2?|ttf)( \(404\))?",
         "html-manager 1.0.6 looks for its icon font beside the page, not beside itself; no icon of the book needs it",
     ),
 )

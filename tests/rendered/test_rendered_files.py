@@ -174,6 +174,7 @@ def test_explorers_keep_their_budget(slider_page):
 
 def test_page_weight(page, record_property):
     found = weight(page)
+    record_property("page", page)
     for name, size in found.items():
         record_property(f"{name}_bytes", size)
     assert found["own"] <= OWN_BYTES, f"{page} adds {found['own']:,} bytes"

@@ -11,6 +11,11 @@ from tests.rendered.browser import DESKTOP, PHONE
 from tests.rendered.known import LOADING
 from tests.rendered.visits import KINDS
 
+MACHINE_TALK = {
+    "error": r"Traceback \(most recent call last\)",
+    "figure object": r"<Figure size",
+    "object address": r" at 0x[0-9a-fA-F]+",
+}
 LEFT_OVER = {
     "display maths delimiter": r"\$\$",
     "inline maths delimiter": r"\\\(|\\\)|\\\[|\\\]",
@@ -21,19 +26,17 @@ LEFT_OVER = {
     "role": r"\{[a-z][a-z:-]*\}(?=`)",
     "directive": r"```\s*\{",
     "colon fence": r"^:::",
-    "error": r"Traceback \(most recent call last\)",
-    "figure object": r"<Figure size",
-    "object address": r" at 0x[0-9a-fA-F]+",
     "unfilled place": r"\{\{|\}\}",
+    **MACHINE_TALK,
 }
 
 
-def left_overs(texts: list[str]) -> list[str]:
+def left_overs(texts: list[str], patterns: dict[str, str] = LEFT_OVER) -> list[str]:
     """Return each piece of mark-up or machine talk that reached the reader."""
     return [
         f"{what}: {text[:100]}"
         for text in texts
-        for what, pattern in LEFT_OVER.items()
+        for what, pattern in patterns.items()
         if re.search(pattern, text, flags=re.MULTILINE)
     ]
 
@@ -56,7 +59,9 @@ def test_every_formula_is_set(page, visit):
 
 
 def test_no_markup_is_left_over(page, visit):
-    report.none(left_overs(visit(page).facts["texts"]), "mark-up that reached the reader")
+    facts = visit(page).facts
+    found = left_overs(facts["texts"]) + left_overs(facts["outputs"], MACHINE_TALK)
+    report.none(found, "mark-up or machine talk that reached the reader")
 
 
 @pytest.mark.parametrize(("width", "theme"), KINDS)

@@ -101,9 +101,14 @@ def bowl(rate: float) -> Figure:
     ax.set(xlim=(-3.6, 4.6), ylim=(-4.4, 7.4), xlabel="weight w", ylabel="loss")
     label_line(ax, -3.1, 6.7, "loss", "ink")
     label_line(ax, 3.75, 5.0, "tangent", "muted")
-    label_line(ax, 2.25, 1.6, "now: loss 2.00", "ink")
-    label_line(ax, goal - 0.15, low - 0.75, "bottom of the bowl", "slow", ha="center")
-    label_line(ax, goal, goal**2 / 2 + 0.8, f"next: loss {goal**2 / 2:.2f}", "fast", ha="right")
+    legend = [
+        ("now: loss 2.00", "ink", "o"),
+        ("bottom of the bowl", "slow", "v"),
+        (f"next: loss {goal**2 / 2:.2f}", "fast", "o"),
+    ]
+    for row, (text, colour, marker) in enumerate(legend):
+        ax.plot(0.75, -1.5 - row, marker, color=COLOUR[colour])
+        label_line(ax, 0.95, -1.5 - row, text, colour)
     return fig
 
 
@@ -134,10 +139,10 @@ def dropping(shares: Any, curves: Mapping[str, Any], whole: float) -> Figure:
     """Accuracy against the share of cards kept: curves (seeds, shares) by name, and the whole network's accuracy."""
     fig, ax = figure(height=3.7)
     looks = {
-        "output": ("middle", "-.", (20, 76, "output layer only", "right")),
-        "centred": ("good", "--", (33, 45, "mean image\nsubtracted", "left")),
-        "largest": ("slow", "-", (62, 64, "both layers,\nlargest first", "left")),
-        "random": ("frozen", ":", (84, 24, "both layers,\nrandom cards", "center")),
+        "output": ("middle", "-.", (1.2, 80, "output\nlayer only", "left")),
+        "centred": ("good", "--", (27, 66, "mean image\nsubtracted", "left")),
+        "largest": ("slow", "-", (56, 72, "both layers,\nlargest first", "left")),
+        "random": ("frozen", ":", (50, 4, "both layers, random cards", "left")),
     }
     for name, (colour, dash, (x, y, text, side)) in looks.items():
         ax.plot(100 * np.asarray(shares), 100 * np.asarray(curves[name]).T, dash, color=COLOUR[colour], lw=1.1)
@@ -192,7 +197,7 @@ def booked_and_gone(image: Any, title: str, rows: Sequence[tuple[str, Any, float
 def delta_step(start: Any, ends: Mapping[str, Any], x: Any, target: float, rate: float) -> Figure:
     """Contours of objective (10) for a row of two weights, and where three rules end: gradient, delta, printed."""
     start, x = np.asarray(start), np.asarray(x)
-    a, b = np.meshgrid(np.linspace(-1.2, 3.9, 90), np.linspace(0.05, 2.05, 60))
+    a, b = np.meshgrid(np.linspace(-1.2, 3.9, 200), np.linspace(0.05, 2.05, 120))
     height = (a * x[0] + b * x[1] - target) ** 2 / 2 + ((a - start[0]) ** 2 + (b - start[1]) ** 2) / (2 * rate)
     fig, ax = figure(height=3.3)
     levels = height.min() + np.array([0.02, 0.15, 0.5, 1.2, 2.5, 4.5, 7.5, 11])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SWARM = np.random.default_rng(1).uniform(-0.28, 0.28, 200)  # heights of 200 dots in a row
+FRAME = 4.6  # inches: a frame behind a slider fits a phone without scrolling
 LABEL = {"fontsize": 9.5, "fontweight": "bold"}
 
 
@@ -33,9 +34,16 @@ def _dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, size: float, alph
     ax.add_patch(PathPatch(path, **style))
 
 
-def _fixed(**margins: float) -> dict:
-    """Layout of a frame: fixed margins, so that frames do not jump, and drawn once instead of twice."""
-    return {"layout": "none", "gridspec_kw": {"left": 0.08, "right": 0.98, "top": 0.94, "bottom": 0.1, **margins}}
+def _frame(rows: int = 1, columns: int = 1, *, height: float, **subplots) -> tuple[Figure, Axes]:
+    """A figure for a slider: narrow enough for a phone, with fixed margins, so that frames do not jump.
+
+    A fixed layout also draws once instead of twice. ``top``, ``bottom``, ``hspace`` … may be given.
+    """
+    names = {"left", "right", "top", "bottom", "hspace", "wspace"}
+    margins = {"left": 0.14, "right": 0.96} | {name: subplots.pop(name) for name in names & set(subplots)}
+    fig, axes = figure(rows, columns, height=height, layout="none", gridspec_kw=margins, **subplots)
+    fig.set_size_inches(FRAME, height)
+    return fig, axes
 
 
 def idea(wave: np.ndarray, moments: Sequence[int]) -> Figure:
@@ -80,7 +88,8 @@ def running(
     sample: int, x: np.ndarray, y: np.ndarray, wave: np.ndarray, flat: np.ndarray, nested: np.ndarray
 ) -> Figure:
     """Both learners at one sample: their lines above, their heights so far below."""
-    fig, axes = figure(2, 2, height=4.9, sharex="row", sharey="row", height_ratios=[1.6, 1], **_fixed(hspace=0.3))
+    layout = {"sharex": "row", "sharey": "row", "height_ratios": [1.7, 1], "hspace": 0.32, "wspace": 0.12}
+    fig, axes = _frame(2, 2, height=4.4, top=0.94, bottom=0.11, **layout)
     ends = np.array([-3.0, 3.0])
     looks = ((flat, "middle", "middle", "flat learner"), (nested, "slow", "fast", "nested learner"))
     for (top, bottom), (run, tilt, dot, title) in zip(axes.T, looks, strict=True):
@@ -95,9 +104,7 @@ def running(
         bottom.plot(range(0, len(wave), 8), wave[::8], color=COLOUR["grid"], lw=4)
         bottom.plot(range(0, sample + 1, 3), run[1, : sample + 1 : 3], color=COLOUR[dot])
         bottom.plot(sample, fast, "o", color=COLOUR[dot], ms=7)
-        bottom.set(
-            xlabel="sample", xlim=(-5, len(wave) + 5), ylim=(-8, 8), xticks=(0, 100, 200, 300), yticks=(-5, 0, 5)
-        )
+        bottom.set(xlabel="sample", xlim=(-8, len(wave) + 8), ylim=(-8, 8), xticks=(0, 150, 300), yticks=(-5, 0, 5))
     axes[0, 0].set_ylabel("target y")
     axes[1, 0].set_ylabel("height")
     return fig
@@ -123,18 +130,18 @@ def gauge(ax: Axes, share: float, text: str) -> None:
 
 def dial(share: complex, omega: float, late: float) -> Figure:
     """The gauge beside a wave of frequency ``omega`` and the fast weight that carries the complex ``share`` of it."""
-    layout = _fixed(left=0.01, top=0.97, bottom=0.17, wspace=0.14)
-    fig, (left, right) = figure(1, 2, height=3.0, width_ratios=[1, 1.45], **layout)
-    gauge(left, abs(share), f"{late:.0f} sample{'' if round(late) == 1 else 's'} late, misses {abs(1 - share):.0%}")
+    fig, (top, bottom) = _frame(2, height=5.0, height_ratios=[1.25, 1], top=1.0, bottom=0.1, hspace=0.04)
+    top.set_anchor("C")
+    gauge(top, abs(share), f"{late:.0f} sample{'' if round(late) == 1 else 's'} late, misses {abs(1 - share):.0%}")
     t = np.arange(0, 251, 5)
     wave, carried = 5 * np.sin(omega * t), 5 * abs(share) * np.sin(omega * t + np.angle(share))
-    right.fill_between(t, wave, carried, color=COLOUR["bad"], alpha=0.16, lw=0)
-    right.plot(t, wave, color=COLOUR["data"], lw=1.4)
-    right.plot(t, carried, color=COLOUR["fast"], lw=2.8)
-    right.set(xlabel="sample", ylim=(-6, 7.9), xlim=(0, 250), xticks=(0, 100, 200), yticks=(-5, 0, 5))
-    label_line(right, 4, 7.0, "the wave", "data")
-    label_line(right, 84, 7.0, "the fast weight", "fast")
-    label_line(right, 202, 7.0, "missed", "bad")
+    bottom.fill_between(t, wave, carried, color=COLOUR["bad"], alpha=0.16, lw=0)
+    bottom.plot(t, wave, color=COLOUR["data"], lw=1.4)
+    bottom.plot(t, carried, color=COLOUR["fast"], lw=2.8)
+    bottom.set(xlabel="sample", ylim=(-6, 7.9), xlim=(0, 250), xticks=(0, 100, 200), yticks=(-5, 0, 5))
+    label_line(bottom, 4, 7.0, "the wave", "data")
+    label_line(bottom, 82, 7.0, "the fast weight", "fast")
+    label_line(bottom, 204, 7.0, "missed", "bad")
     return fig
 
 
@@ -267,14 +274,14 @@ def streams(
 
 
 def leak(lines: Mapping[str, np.ndarray]) -> Figure:
-    """The slow weight of three clocks over time, averaged over streams, with a label at its end."""
-    fig, ax = figure(height=3.2, **_fixed(top=0.97, bottom=0.16))
-    looks = (("fast", "-", 1.1, 4.3), ("middle", "--", 1.6, 3.1), ("slow", "-", 2.4, 1.3))
-    for (name, line), (colour, dash, thick, place) in zip(lines.items(), looks, strict=True):
+    """The slow weight of three clocks over time, averaged over streams, labelled in their colours."""
+    fig, ax = _frame(height=3.4, top=0.97, bottom=0.15)
+    looks = (("fast", "-", 1.2), ("middle", "--", 1.7), ("slow", "-", 2.6))
+    for row, ((name, line), (colour, dash, thick)) in enumerate(zip(lines.items(), looks, strict=True)):
         ax.plot(range(0, len(line), 8), line[::8], dash, color=COLOUR[colour], lw=thick)
-        label_line(ax, len(line) + 20, place, name.replace(", ", ",\n"), colour, fontsize=9)
+        label_line(ax, 30, 6.7 - 0.55 * row, name, colour, fontsize=9)
     ax.axhline(2, color=COLOUR["ink"], lw=1)
-    ax.set(xlabel="sample", ylabel="slow weight", xlim=(0, 1.36 * len(line)), ylim=(-1.1, 5.1))
+    ax.set(xlabel="sample", ylabel="slow weight", xlim=(0, 1500), ylim=(-0.8, 7.1))
     ax.set(xticks=(0, 500, 1000, 1500), yticks=range(6))
     return fig
 
@@ -299,16 +306,16 @@ def flowers(
     reach = np.array([-2.4, 3.0])
     left.plot(reach, pooled * reach, "--", color=COLOUR["bad"], lw=2.2)
     label_line(left, 1.75, 0.2, "pooled", "bad")
-    label_line(left, 0.85, 2.2, "within species", "slow")
-    left.set(xlabel="sepal width (standardised)", ylabel="sepal length (standardised)")
+    label_line(left, 0.3, 2.85, "within species", "slow")
+    left.set(ylim=(-2.2, 3.2), xlabel="sepal width (standardised)", ylabel="sepal length (standardised)")
     for row, name in enumerate(reversed(learned)):
         for values, shift, colour in zip(learned[name], (0.19, -0.19), ("slow", "frozen"), strict=True):
             _dots(right, values, row + shift + SWARM / 2, colour, 2.8)
             right.plot([np.median(values)] * 2, [row + shift - 0.15, row + shift + 0.15], color=COLOUR["ink"], lw=2.6)
     right.axvline(pooled, color=COLOUR["bad"], ls="--", lw=1.6)
     right.axvline(within, color=COLOUR["slow"], lw=1.6)
-    right.set(yticks=range(len(learned)), yticklabels=list(reversed(learned)), ylim=(-0.5, 3.0), xlim=(-0.8, 0.9))
+    right.set(yticks=range(len(learned)), yticklabels=list(reversed(learned)), ylim=(-0.5, 3.0), xlim=(-1.0, 0.9))
     right.set(xlabel="slope learned in 200 orders")
-    label_line(right, -0.78, 2.8, "species in turn", "slow")
+    label_line(right, -0.97, 2.8, "species in turn", "slow")
     label_line(right, 0.5, 2.8, "mixed", "frozen")
     return fig
