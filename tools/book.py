@@ -399,7 +399,9 @@ def render(*options: str) -> None:
     with LOG.open("w", encoding="utf-8") as log:
         status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
     if status:
-        raise BookError(f"{findings(read_text(LOG))}\nNot finished: the builder found what stands above. Whole log: {LOG}")
+        raise BookError(
+            f"{findings(read_text(LOG))}\nNot finished: the builder found what stands above. Whole log: {LOG}"
+        )
 
 
 def findings(log: str) -> str:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 Line = tuple[str, float, Any]  # text, signed amount, 64 grey values or None
 
 
-def _sheet(width: float, height: float, inches: float) -> tuple[Figure, Axes]:
-    """A figure that is one bare sheet, measured in units of its own."""
+def _sheet(width: float, height: float, inches: float = 6.9) -> tuple[Figure, Axes]:
+    """A figure that is one bare sheet, measured in units of its own; `inches` is its width, narrow for phones."""
     whole = {"left": 0, "right": 1, "bottom": 0, "top": 1}
-    fig, ax = figure(height=inches, layout="none", gridspec_kw=whole)
+    fig, ax = figure(layout="none", gridspec_kw=whole)
+    fig.set_size_inches(inches, inches * height / width)
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.axis("off")
     return fig, ax
@@ -62,7 +63,7 @@ def _ten_names(ax: Axes, x: float, y: float, width: float) -> None:
 def index_cards(fronts: Any, backs: Any, query: Any, alike: Any) -> Figure:
     """Cards with their fronts (n, 64) and backs (n, 10), compared with a query (64,) by `alike` (n,)."""
     fronts, backs, alike = (np.asarray(part, dtype=float) for part in (fronts, backs, alike))
-    fig, ax = _sheet(17, 10, inches=4.06)
+    fig, ax = _sheet(17, 10)
     for row, (front, back, similarity) in enumerate(zip(fronts, backs, alike, strict=True)):
         y = 6.9 - 2.15 * row
         _digit(ax, front, 0.3, y, 1.75)
@@ -117,21 +118,21 @@ def receipt(image: Any, title: str, lines: Sequence[Line], total: Line) -> Figur
 
     Lines with an image stand together, after the first and before the last line.
     """
-    fig, ax = _sheet(18, 13.5, inches=5.17)
-    _digit(ax, image, 0.2, 9.6, 3.6)
-    ax.text(0.2, 9.2, title, va="top", fontweight="bold", linespacing=1.5)
+    fig, ax = _sheet(12, 17, inches=4.6)
+    _digit(ax, image, 0.2, 13.6, 3.2)
+    ax.text(3.9, 16.6, title, va="top", fontweight="bold", linespacing=1.6)
     heights = 12.9 - 0.84 * np.arange(len(lines))
     amounts = np.array([amount for _, amount, _ in lines])
-    ax.barh(heights, 3.7 / abs(amounts).max() * amounts, 0.5, left=12.1, color=[*map(_for_or_against, amounts)])
-    ax.plot([12.1, 12.1], [1.6, 13.3], color=COLOUR["muted"], lw=0.8)
-    _column(ax, [front for _, _, front in lines[1:-1]], 4.6, heights[1] + 0.42 - 0.84 / 18, 0.84)
+    ax.barh(heights, 2.7 / abs(amounts).max() * amounts, 0.5, left=7.1, color=[*map(_for_or_against, amounts)])
+    ax.plot([7.1, 7.1], [1.6, 13.3], color=COLOUR["muted"], lw=0.8)
+    _column(ax, [front for _, _, front in lines[1:-1]], 0.2, heights[1] + 0.42 - 0.84 / 18, 0.84)
     for y in (1.42, 1.28):
-        ax.plot([4.6, 17.8], [y, y], color=COLOUR["ink"], lw=0.8)
-    for y, (text, amount, front) in zip([*heights, 0.7], [*lines, total], strict=True):
-        weight = "bold" if y == 0.7 else "normal"
-        ax.text(4.6 if front is None else 5.7, y, text, va="center", fontweight=weight)
+        ax.plot([0.2, 11.8], [y, y], color=COLOUR["ink"], lw=0.8)
+    for y, (text, amount, front) in zip([*heights, 0.6], [*lines, total], strict=True):
+        weight = "bold" if y == 0.6 else "normal"
+        ax.text(0.2 if front is None else 1.25, y, text, va="center", fontweight=weight)
         number = f"{amount:+.2f}".replace("-", "\N{MINUS SIGN}")
-        ax.text(17.8, y, number, va="center", ha="right", fontweight=weight)
+        ax.text(11.8, y, number, va="center", ha="right", fontweight=weight)
     return fig
 
 
@@ -178,19 +179,19 @@ def two_layers(learned: Any, accuracy: Sequence[tuple[float, float]], gap: Any) 
 
 def booked_and_gone(image: Any, title: str, rows: Sequence[tuple[str, Any, float, float]]) -> Figure:
     """For some training digits (text, image, booked amount, amount gone without it): two bars each."""
-    fig, ax = _sheet(18, 11.6, inches=4.45)
-    label_line(ax, 12.1, 11.2, "booked on the receipt", "muted", ha="center")
-    label_line(ax, 12.1, 10.5, "gone when the network never saw the digit", "fast", ha="center")
-    scale = 5 / max(abs(booked) for _, _, booked, _ in rows)
-    ax.plot([12.1, 12.1], [0, 10], color=COLOUR["muted"], lw=0.8)
-    _column(ax, [front for _, front, _, _ in rows], 4.6, 9.55 + 0.42 - 0.82 / 18, 0.82)
+    fig, ax = _sheet(12, 15, inches=4.6)
+    _digit(ax, image, 0.2, 11.6, 3.2)
+    ax.text(3.9, 14.6, title, va="top", fontweight="bold", linespacing=1.6)
+    label_line(ax, 3.9, 12.5, "booked on the receipt", "muted")
+    label_line(ax, 3.9, 11.8, "gone without the digit", "fast")
+    scale = 4.6 / max(abs(booked) for _, _, booked, _ in rows)
+    ax.plot([7.1, 7.1], [0.6, 11.2], color=COLOUR["muted"], lw=0.8)
+    _column(ax, [front for _, front, _, _ in rows], 0.2, 10.6 + 0.42 - 0.84 / 18, 0.84)
     for row, (text, _, booked, gone) in enumerate(rows):
-        y = 9.55 - 0.82 * row
-        ax.text(5.7, y, text, va="center")
-        ax.barh(y, scale * booked, 0.62, left=12.1, color=COLOUR["grid"])
-        ax.barh(y, scale * gone, 0.28, left=12.1, color=COLOUR["fast"])
-    _digit(ax, image, 0.2, 6.3, 3.6)
-    ax.text(0.2, 5.9, title, va="top", fontweight="bold", linespacing=1.5)
+        y = 10.6 - 0.84 * row
+        ax.text(1.25, y, text, va="center")
+        ax.barh(y, scale * booked, 0.62, left=7.1, color=COLOUR["grid"])
+        ax.barh(y, scale * gone, 0.28, left=7.1, color=COLOUR["fast"])
     return fig
 
 
