@@ -204,7 +204,7 @@ def contest(cost: Mapping[str, np.ndarray], error: Mapping[str, np.ndarray]) -> 
     axes[0].set(xscale="log", xlabel="mean surprise of a stream", ylim=(-0.5, 4.75), xlim=(0.22, 3.2))
     axes[0].set(yticks=range(len(names)), yticklabels=names)
     axes[0].set_xticks([0.3, 0.5, 1, 2], ["0.3", "0.5", "1", "2"])
-    axes[1].set(xscale="log", xlabel="error of the final slope", xlim=(8e-4, 2.5))
+    axes[1].set(xscale="log", xlabel="error of the slope", xlim=(8e-4, 2.5))
     axes[1].set_xticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
     for ax in axes:
         ax.minorticks_off()
@@ -314,8 +314,8 @@ def flowers(
             right.plot([np.median(values)] * 2, [row + shift - 0.15, row + shift + 0.15], color=COLOUR["ink"], lw=2.6)
     right.axvline(pooled, color=COLOUR["bad"], ls="--", lw=1.6)
     right.axvline(within, color=COLOUR["slow"], lw=1.6)
-    right.set(yticks=range(len(learned)), yticklabels=list(reversed(learned)), ylim=(-0.5, 3.0), xlim=(-1.0, 0.9))
-    right.set(xlabel="slope learned in 200 orders")
-    label_line(right, -0.97, 2.8, "species in turn", "slow")
-    label_line(right, 0.5, 2.8, "mixed", "frozen")
+    right.set(yticks=range(len(learned)), yticklabels=list(reversed(learned)), xlim=(-1.0, 0.9))
+    right.set(xlabel="slope learned in 200 orders", ylim=(-0.5, len(learned)))
+    label_line(right, -0.97, len(learned) - 0.2, "species in turn", "slow")
+    label_line(right, 0.5, len(learned) - 0.2, "mixed", "frozen")
     return fig
