@@ -17,7 +17,8 @@ FLAT, NESTED = (0.05, 0.05, 1.0), (0.05, 0.8, 0.5)
 
 @pytest.fixture(scope="module")
 def page():
-    return load_definitions(CHAPTER, "worlds", "learn", "surprise", "learn_with_period", "response")
+    names = "worlds", "learn", "surprise", "miss", "interference", "learn_with_period", "response"
+    return load_definitions(CHAPTER, *names)
 
 
 def article(x, y, slow_rate, fast_rate, decay):
@@ -86,6 +87,20 @@ def test_the_response_is_what_the_recurrence_settles_at(page, rate, retention):
     for value in wave[:-1]:
         fast = retention * (fast - rate * (fast - value))
     assert fast / wave[-1] == pytest.approx(page.response(rate, retention, omega), abs=1e-12)
+
+
+def test_a_slope_is_judged_at_the_end_or_over_time(page):
+    slope = np.array([9.0, 9.0, 2.5, 1.6, 2.1])[:, None] + [0, 1]  # (samples + 1, seeds)
+    run = np.stack([slope, 0 * slope])
+    np.testing.assert_allclose(page.miss(run), [0.1, 1.1])
+    np.testing.assert_allclose(page.miss(run, since=2), [0.4, 1.1])
+
+
+def test_interference_is_a_ratio_of_spreads_over_the_seeds(page):
+    calm = np.random.default_rng(0).normal(2, 0.1, (50, 3, 200))  # samples, settings, seeds
+    loud = 2 + np.array([1, 1.5, 4])[:, None] * (calm - 2)
+    np.testing.assert_allclose(page.interference(loud, calm), [1, 1.5, 4])
+    assert page.interference(loud[-1, 2], calm[-1, 2]) == pytest.approx(4)
 
 
 def test_the_gauge_says_what_it_is_given():

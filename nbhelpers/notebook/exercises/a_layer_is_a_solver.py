@@ -148,7 +148,7 @@ def _check_two_leashes(answer: Any) -> str | None:
 register(
     name=f"{CHAPTER}/two-leashes",
     kind="derive",
-    stars=3,
+    stars=2,
     minutes=12,
     checker=_check_two_leashes,
     reference=_minimum,

@@ -140,7 +140,8 @@ def dropping(shares: Any, curves: Mapping[str, Any], whole: float) -> Figure:
     """Accuracy against the share of cards kept: curves (seeds, shares) by name, and the whole network's accuracy."""
     fig, ax = figure(height=3.7)
     looks = {
-        "output": ("middle", "-.", (1.2, 80, "output\nlayer only", "left")),
+        "in time": ("fast", "-", (4.2, 76, "in order\nof time", "left")),
+        "output": ("middle", "-.", (21, 46, "output layer only", "left")),
         "centred": ("good", "--", (27, 66, "mean image\nsubtracted", "left")),
         "largest": ("slow", "-", (56, 72, "both layers,\nlargest first", "left")),
         "random": ("frozen", ":", (50, 4, "both layers, random cards", "left")),

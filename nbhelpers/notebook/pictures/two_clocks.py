@@ -220,10 +220,10 @@ def tradeoff(
     _dots(ax, *nested[forgets].T, "frozen", 3.5, 0.55)
     _dots(ax, *nested[~forgets].T, "fast", 5.5, 0.6)
     ax.plot(*flat.T, "--", color=COLOUR["middle"], lw=2.8)
-    for (name, at), offset in zip(printed.items(), ((10, -12), (10, 6)), strict=True):
+    for (name, at), offset in zip(printed.items(), ((-6, 11), (-30, -19)), strict=True):
         ax.plot(*at, "D", color=COLOUR["ink"], ms=8)
         ax.annotate(name, at, offset, textcoords="offset points", **LABEL)
-    label_line(ax, 0.46, 0.26, "flat: one rate, one curve", "middle")
+    label_line(ax, 0.47, 0.33, "flat: one rate, one curve", "middle")
     label_line(ax, 0.315, 0.0185, "nested, retention 0.99 or 1", "fast")
     label_line(ax, 1.32, 0.045, "nested,\nretention 0.9 or less", "frozen")
     ax.set(xscale="log", yscale="log", xlim=(0.3, 3.6), ylim=(0.015, 1.2))
