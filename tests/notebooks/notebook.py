@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -92,14 +93,14 @@ class Notebook:
 
     @cached_property
     def table_heads(self) -> list[tuple[str, int]]:
-        """Every table: the id of its cell and how many columns of it have an empty head."""
+        """Every table: the id of its cell and how many columns of it have a head without a word."""
         found = []
         for cell in self.markdown:
             tokens = _parser().parse(cell.source)
             for index, token in enumerate(tokens):
                 if token.type == "table_open":
                     found.append((name(cell), 0))
-                elif token.type == "th_open" and not tokens[index + 1].content.strip():
+                elif token.type == "th_open" and not re.sub(r"\$[^$]*\$", "", tokens[index + 1].content).strip():
                     found[-1] = (found[-1][0], found[-1][1] + 1)
         return found
 

@@ -152,6 +152,7 @@ SPOILED = [
     (text_rules.links_lead_somewhere, lambda: with_text("[there](http://example.org)"), "is not https"),
     (text_rules.links_lead_somewhere, lambda: with_text('<a href="nowhere.md">x</a>'), "leads nowhere"),
     (text_rules.table_columns_are_named, lambda: with_text("| | a |\n|---|---|\n| b | 1 |"), "without a name"),
+    (text_rules.table_columns_are_named, lambda: with_text("| a | $x$ |\n|---|---|\n| b | 1 |"), "without a name"),
     (text_rules.headings_step_down, lambda: with_text("#### Deep"), "jumps from level 2 to 4"),
     (text_rules.headings_step_down, lambda: with_text("# Again"), "2 titles"),
     (text_rules.equations_are_numbered_in_order, lambda: with_text("$$x \\tag{1}$$"), "stands twice"),
