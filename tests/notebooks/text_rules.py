@@ -106,9 +106,7 @@ def links_lead_somewhere(notebook: Notebook) -> list[str]:
 
 def table_columns_are_named(notebook: Notebook) -> list[str]:
     """A column whose head is empty, or a formula alone, has no name for those who hear the table."""
-    return [
-        f"{cell}: a table has a column without a name in words in its first row" for cell, empty in notebook.table_heads if empty
-    ]
+    return [f"{cell}: a table has a column without a name in words" for cell, empty in notebook.table_heads if empty]
 
 
 def headings_step_down(notebook: Notebook) -> list[str]:
