@@ -149,12 +149,14 @@ def decayed_recurrence(
     state: State | None,
     chunk_size: int,
     read: str,
+    read_width: int | None = None,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence of this module's head over a piece of a sequence; shapes as in ``conventions``.
 
     A strength that is None is absent: ``retention`` and ``write`` then are 1, the others 0. ``erase_at="chunk_start"``
-    erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y. The op that calls
-    has checked the shapes, under the names that its caller knows.
+    erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y; ``read_width`` n
+    reads the first n rows of the memory only. The op that calls has checked the shapes, under the names that its caller
+    knows.
     """
     gates = {"retention": retention, "write": write, "erase": erase, "correct": correct, "momentum": momentum}
     if erase_at == "chunk_start" and momentum is None:  # then it is one more pull towards what A does not answer
@@ -172,7 +174,7 @@ def decayed_recurrence(
         begun = anchor if (position + start) % chunk_size else None
         y, memory, anchor, push = _segment(
             fold(queries), fold(keys), fold(values), {name: fold(gate) for name, gate in gates.items()},
-            memory, push, begun, read, erase_at,
+            memory, push, begun, read, erase_at, read_width,
         )  # fmt: skip
         outputs.append(y)
 
@@ -182,7 +184,7 @@ def decayed_recurrence(
     return (None if queries is None else torch.cat(outputs, dim=2)), new
 
 
-def _segment(q, k, v, gates, M, S, anchor, read, erase_at):
+def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
     """``chunks`` chunks of equal length, (B, H, chunks, C, ·). ``anchor`` is given only when the chunk had begun.
 
     The rows of a chunk are affine in what it starts from, rows = fixed + of_M Mᵀ + of_S Sᵀ. These three are found for
@@ -204,12 +206,17 @@ def _segment(q, k, v, gates, M, S, anchor, read, erase_at):
     anchor = starts[-1] if anchor is None else anchor
     if q is None:
         return None, M, anchor, S
-    begin = torch.stack(starts, 2)
+    begin = torch.stack([start[..., :width, :] for start in starts], 2)
     if read == "chunk_start":
-        begin = begin if len(starts) > 1 else anchor[:, :, None]  # a begun chunk is alone in its segment
+        begin = begin if len(starts) > 1 else anchor[:, :, None, :width]  # a begun chunk is alone in its segment
         return (q @ begin.mT).flatten(2, 3), M, anchor, S
-    rows = Rows(*(None if row[0] is None else torch.stack(row, 2) for row in zip(*all_rows, strict=True)))
-    begin_S = None if rows.g is None else torch.stack(starts_S, 2)
+    rows = Rows(
+        *(
+            None if row[0] is None else torch.stack([r[..., :width] for r in row], 2)
+            for row in zip(*all_rows, strict=True)
+        )
+    )
+    begin_S = None if rows.g is None else torch.stack([start[..., :width, :] for start in starts_S], 2)
     return live_read(tables, q, k, rows, begin, begin_S, read).flatten(2, 3), M, anchor, S
 
 

@@ -1,8 +1,9 @@
 """Rules for a two-layer memory f(z) = z + W₁ σ(W₂ z) (equation (89); paper-facts §6.5): Titans and self-modifying.
 
 Shapes as in ``nbhelpers.ops.conventions`` with Dv = Dk = D; W₁ is (B, H, D, Dh), W₂ (B, H, Dh, D). Several memories
-that share keys and gates are one call with an axis of memories after the heads: values (B, H, m, L, D), queries the
-same or None, W₁ (B, H, m, D, Dh), W₂ (B, H, m, Dh, D); keys and gates stay as they are.
+that share keys and gates are one call with an axis of memories after the heads: values (B, H, m, L, D), queries
+(B, H, n, L, D) for the first n ≤ m memories (the rest are not read), or None; W₁ (B, H, m, D, Dh), W₂ (B, H, m, Dh, D);
+keys and gates stay as they are.
 
 Gradients of the inner loss, ½‖f(k) − v‖² ("l2") or −⟨f(k), v⟩ ("dot"), are taken at the memory of the last chunk
 boundary, so ``chunk_size`` is part of the rule. There is no default initial memory: zeros would never move (both
@@ -122,6 +123,8 @@ def self_modifying_mlp_sequential(
         position += 1
         if queries is not None:
             seen = {"after": (W1, W2), "before": before, "chunk_start": anchor}[read]
+            if several:
+                seen = tuple(W[:, :, : queries.shape[2]] for W in seen)
             outputs.append(f(*seen, queries[..., t, :]))
     new = {"W1": W1, "W2": W2, "anchor_W1": anchor[0], "anchor_W2": anchor[1]}
     if momentum_decay is not None:
@@ -214,10 +217,13 @@ def _check_options(queries, keys, values, state, momentum_decay, objective, eras
         raise ValueError(
             f"keys are {keys.shape[-1]} wide and values {values.shape[-1]}; z + W1 σ(W2 z) needs equal widths."
         )
-    if queries is not None and queries.shape != values.shape:
-        raise ValueError(
-            f"queries are {tuple(queries.shape)}; expected the shape of the values, {tuple(values.shape)}."
-        )
+    if queries is not None:
+        first = values[:, :, : queries.shape[2]] if values.dim() == 5 else values
+        if queries.shape != first.shape:
+            raise ValueError(
+                f"queries are {tuple(queries.shape)}; expected the shape of the values, {tuple(values.shape)}, or of "
+                "the first few of several memories."
+            )
     check_state(state, {}, ("W1", "W2"))
     several = values.shape[2:-2]
     hidden = state["W2"].shape[-2]

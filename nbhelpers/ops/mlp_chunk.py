@@ -102,12 +102,15 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     anchor = begin_W[-1] if anchor is None else anchor
     if q is None:
         return None, W, anchor, S
+    asked = q.shape[2]  # the first memories; the others are never read
     if read == "chunk_start":
-        A1, A2 = (torch.stack(A, 3) for A in zip(*(begin_W if len(begin_W) > 1 else [anchor]), strict=True))
+        starts = begin_W if len(begin_W) > 1 else [anchor]
+        A1, A2 = _stack(starts, asked)
         return (q + activation(q @ A2.mT)[0] @ A1.mT).flatten(3, 4), W, anchor, S
-    (W1, W2), (S1, S2) = (_stack(pair) for pair in (begin_W, begin_S))
-    h = live_read(tables, q, k, Rows(*_stack(rows_2)), W2, S2, read)
-    y = q + live_read(tables, activation(h)[0], torch.stack(hidden_keys, 3), Rows(*_stack(rows_1)), W1, S1, read)
+    (W1, W2), (S1, S2) = (_stack(pair, asked) for pair in (begin_W, begin_S))
+    (a,) = _stack([(a,) for a in hidden_keys], asked)
+    h = live_read(tables, q, k, Rows(*_stack(rows_2, asked)), W2, S2, read)
+    y = q + live_read(tables, activation(h)[0], a, Rows(*_stack(rows_1, asked)), W1, S1, read)
     return y.flatten(3, 4), W, anchor, S
 
 
@@ -135,6 +138,9 @@ def _unbind(tables: Tables) -> list[Tables]:
     return [Tables(*chunk) for chunk in zip(*cut, strict=True)]
 
 
-def _stack(tuples) -> list[Tensor | None]:
-    """[(x_n, y_n), …] over chunks → [x, y] with the chunks as axis 3; None stays None."""
-    return [None if parts[0] is None else torch.stack(parts, 3) for parts in zip(*tuples, strict=True)]
+def _stack(tuples, asked: int) -> list[Tensor | None]:
+    """[(x_n, y_n), …] over chunks → [x, y] of the memories asked, the chunks as axis 3; None stays None."""
+    return [
+        None if parts[0] is None else torch.stack([part[:, :, :asked] for part in parts], 3)
+        for parts in zip(*tuples, strict=True)
+    ]

@@ -21,7 +21,7 @@ from nbhelpers.ops.sequential import Walk
 __all__ = ["self_modifying", "self_modifying_sequential"]
 
 OBJECTIVES = ("l2", "dot")
-ERASES = ("live", "chunk_start")
+ERASES = ("live", "chunk_start", "none")
 
 
 def _check_options(objective: str, erase: str) -> None:
@@ -33,7 +33,7 @@ def _check_options(objective: str, erase: str) -> None:
 
 @inner_precision
 def self_modifying_sequential(
-    queries: Tensor,
+    queries: Tensor | None,
     keys: Tensor,
     values: Tensor,
     learning_rate: Tensor,
@@ -45,30 +45,36 @@ def self_modifying_sequential(
     read="before",
     objective: str = "l2",
     erase: str = "live",
-) -> tuple[Tensor, State]:
+    read_width: int | None = None,
+) -> tuple[Tensor | None, State]:
     """M_t = M_{t-1} (α_t I − η_t k_t k_tᵀ) + S_t,  S_t = μ_t S_{t-1} − η_t ∇L(M_ξ; k_t, v̂_t), one token at a time.
 
     ∇L = (M k − v̂) kᵀ for "l2", −v̂ kᵀ for "dot" (with the sign that (92) prints wrong, §10.1.6). Without
     ``momentum_decay`` S_t is the gradient step alone. Source: (88), (90), (93); paper-facts §6.4, §6.6–§6.9.
 
-    ``erase="chunk_start"`` takes the factor's η k kᵀ at M_ξ too: cheaper, not what (90) says (§6.8).
+    ``erase="chunk_start"`` takes the factor's η k kᵀ at M_ξ too: cheaper, not what (90) says (§6.8). ``"none"`` leaves
+    η k kᵀ out, so that the factor only fades: plain gradient descent with retention, with "l2" the rule of Titans.
+    ``read_width`` n reads the first n of the Dv rows only (the rest are memories that nobody asks); y is (B, H, L, n).
+    ``queries=None`` reads nothing and returns None for y.
     With unit keys "l2" is stable for 0 ≤ η ≤ α ≤ 1 at every chunk size (``ops.stability``).
     """
     _check_options(objective, erase)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
-    walk = Walk(queries, keys, values, gates, state, chunk_size, read, with_momentum=momentum_decay is not None)
+    walk = Walk(
+        queries, keys, values, gates, state, chunk_size, read, momentum_decay is not None, read_width
+    )  # fmt: skip
     for q, k, v, η, α, μ in walk:
         gradient = outer(recall(walk.anchor, k) - v, k) if objective == "l2" else -outer(v, k)
         S = -η * gradient if μ is None else μ * walk.momentum - η * gradient
-        erased = recall(walk.memory if erase == "live" else walk.anchor, k)
-        M = α * walk.memory - η * outer(erased, k) + S
+        erased = 0 if erase == "none" else η * outer(recall(walk.memory if erase == "live" else walk.anchor, k), k)
+        M = α * walk.memory - erased + S
         walk.step(M, q, None if μ is None else S)
     return walk.finish()
 
 
 @inner_precision
 def self_modifying(
-    queries: Tensor,
+    queries: Tensor | None,
     keys: Tensor,
     values: Tensor,
     learning_rate: Tensor,
@@ -80,7 +86,8 @@ def self_modifying(
     read="before",
     objective: str = "l2",
     erase: str = "live",
-) -> tuple[Tensor, State]:
+    read_width: int | None = None,
+) -> tuple[Tensor | None, State]:
     """``self_modifying_sequential`` with whole chunks at a time; same arguments, same numbers."""
     check_inputs(
         queries,
@@ -99,10 +106,11 @@ def self_modifying(
         retention=retention,
         write=η,
         correct=η if objective == "l2" else None,
-        erase=η,
+        erase=None if erase == "none" else η,
         erase_at=erase,
         momentum=momentum_decay,
         state=state,
         chunk_size=chunk_size,
         read=read,
+        read_width=read_width,
     )

@@ -28,6 +28,7 @@ class Walk:
         chunk_size: int,
         read: str,
         with_momentum: bool = False,
+        read_width: int | None = None,
     ):
         check_inputs(queries, keys, values, gates, chunk_size, read)
         state = begin_matrix(state, keys, values, with_momentum)
@@ -35,6 +36,7 @@ class Walk:
         self.momentum = state.get("momentum")
         self._tokens = (queries, keys, values, list(gates.values()))
         self._position, self._chunk_size, self._read = position_of(state, chunk_size), chunk_size, read
+        self._read_width = read_width
         self._outputs: list[Tensor] = []
 
     def __iter__(self) -> Iterator[list[Tensor]]:
@@ -50,7 +52,7 @@ class Walk:
         """Read for this token and put the new memory in the place of the old one."""
         if q is not None:
             seen = {"after": memory, "before": self.memory, "chunk_start": self.anchor}[self._read]
-            self._outputs.append(recall(seen, q))
+            self._outputs.append(recall(seen[..., : self._read_width, :], q))
         self.memory = memory
         if momentum is not None:
             self.momentum = momentum

@@ -1,0 +1,116 @@
+"""Softmax attention: the memory that keeps every token and is solved anew for each query (update period 0)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+
+
+class Attention(Mixer):
+    """Causal softmax attention with rotary positions (RoPE), on torch's ``scaled_dot_product_attention``.
+
+    The state is the cache: keys and values of all tokens seen (of the last ``window`` ones, if given), whether each may
+    still be looked at, and how many real tokens each row has seen. It grows; all other mixers of the book have states
+    of constant size.
+
+    Parameters
+    ----------
+    width, heads: model width and number of heads.
+    window: how many tokens a query sees, itself included; None for all of them.
+    theta: base of the rotary frequencies, default 10,000.
+    """
+
+    grows: ClassVar[bool] = True
+
+    def __init__(self, width: int, heads: int, chunk_size: int = 64, window: int | None = None, theta: float = 1e4):
+        super().__init__(width, heads, chunk_size)
+        if self.head_width % 2:
+            raise ValueError(f"A head is {self.head_width} wide; rotary positions turn pairs, so it must be even.")
+        if window is not None and window < 1:
+            raise ValueError(f"window is {window!r}; expected at least 1 token, or None for all.")
+        self.window, self.theta = window, theta
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def initial_state(self, batch: int, position: int = 0) -> State:
+        empty = self.out.weight.new_zeros(batch, self.heads, 0, self.head_width)
+        device = empty.device
+        return {
+            "keys": empty,
+            "values": empty,
+            "visible": torch.zeros(batch, 0, dtype=torch.bool, device=device),
+            "seen": torch.zeros(batch, dtype=torch.int64, device=device),
+            **self.start_position(batch, position),
+        }
+
+    def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
+        return self._attend(x, state, None, None)
+
+    def _masked(self, x, state, reset, padding, truncate):
+        """One pass with an explicit mask. A cache has no chunks: ``truncate`` detaches what came before the piece."""
+        if truncate is not None:
+            state = {name: tensor.detach() for name, tensor in state.items()}
+        return self._attend(x, state, reset, padding)
+
+    def _attend(self, x, state, reset, padding):
+        length, before = x.shape[1], state["keys"].shape[2]
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, -1))
+        real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if padding is None else ~padding
+        seen = state["seen"][:, None] + real.cumsum(1)
+        turn = rotation(seen - 1, self.head_width, self.theta, torch.promote_types(x.dtype, torch.float32))
+        q, k = rotate(q, *turn), rotate(k, *turn)
+        k, v = torch.cat([state["keys"].to(k.dtype), k], 2), torch.cat([state["values"].to(v.dtype), v], 2)
+        visible = torch.cat([state["visible"], real], 1)
+
+        if reset is None and padding is None and self.window is None and (before == 0 or length == 1):
+            # A cache may hold hidden tokens, of another document or padding: then the mask has to say so.
+            mask = None if before == 0 or bool(visible.all()) else visible[:, None, None]
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=before == 0)
+        else:
+            mask, visible = self._mask(visible, reset, before, length)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+        if padding is not None:
+            y = y.masked_fill(padding[:, None, :, None], 0)
+        keep = slice(None) if self.window is None else slice(-(self.window - 1) or k.shape[2], None)
+        new = {
+            "keys": k[:, :, keep],
+            "values": v[:, :, keep],
+            "visible": visible[:, keep],
+            "seen": seen[:, -1],
+            "position": state["position"] + length,
+        }
+        return self.out(join_heads(y)), new
+
+    def _mask(self, visible, reset, before, length):
+        """Who may look at whom (B, L, before + L), and which tokens are visible to what comes after this piece."""
+        total = before + length
+        query = torch.arange(before, total, device=visible.device)[:, None]
+        key = torch.arange(total, device=visible.device)[None]
+        sees = (key <= query) if self.window is None else (key <= query) & (key > query - self.window)
+        sees = sees[None] & visible[:, None]
+        if reset is not None:
+            document = reset.cumsum(1)
+            origin = torch.cat([document.new_zeros(len(document), before), document], 1)
+            sees = sees & (origin[:, None] == document[:, :, None])
+            visible = visible & (origin == document[:, -1:])
+        itself = (key == query)[None]  # a padded query sees itself, so that softmax has something to look at
+        return sees | itself, visible
+
+
+def rotation(position: Tensor, width: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles: positions (B, L) → two of (B, 1, L, width / 2)."""
+    frequency = theta ** (-torch.arange(0, width, 2, device=position.device, dtype=dtype) / width)
+    angle = position[:, None, :, None] * frequency
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (x_i, x_{i + width/2}) by its angle: (B, H, L, width), scores then depend on distance alone."""
+    a, b = x.chunk(2, -1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)

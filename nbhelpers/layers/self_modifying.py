@@ -1,0 +1,190 @@
+"""Self-modifying Titans: memories that make their own keys, values, learning rates and retention while they are read.
+
+Per head and token, with M_□ for □ in (key, value, learning_rate, retention, main) and x the token's address
+(paper-facts §6.3–§6.7; (83)–(90)):
+
+    k_t = unit(M_key(x_t)),  v_t = unit(M_value(x_t)),  η_t and α_t from M_learning_rate(x_t) and M_retention(x_t)
+    v̂_□ = M_□(v_t)                                     each memory makes its own target
+    M_□ ← M_□ (α_t I − η_t k_t k_tᵀ) − η_t ∇L(M_□; k_t, v̂_□)
+    y_t = M_main(q_t)                                   read before the write
+
+k, v, η, α, v̂ and gradients come from the memories at the chunk start; the memories change at every token, and y is
+read live (``read``). All memories share k, η, α, so one call of the op per chunk moves them all.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nbhelpers import ops
+from nbhelpers.layers import gates
+from nbhelpers.layers.convolution import ShortConvolution
+from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+from nbhelpers.layers.recurrent import ANCHORS, MOMENTA, note
+from nbhelpers.layers.titans import MEMORIES, initial_mlp
+
+PROJECTIONS = ("key", "value", "learning_rate", "retention")
+
+
+class SelfModifyingTitans(Mixer):
+    """The self-modifying memory of HOPE.
+
+    Parameters
+    ----------
+    width, heads: model width and number of heads; a memory of a head is (width/heads) wide.
+    chunk_size: tokens between two readings of keys, values, rates and gradients; part of the rule; default 64.
+    window: tokens of the short convolution before x and q; default 4.
+    memory: "mlp" (z + W₁ σ(W₂ z), the paper's (89); default) or "matrix" (M z, (92)–(93)).
+    hidden: hidden width of the MLP memories; default the width of a head.
+    objective: inner loss, "l2" (½‖M k − v̂‖²; default) or "dot" (−⟨M k, v̂⟩).
+    adaptive: which projections change while reading; the others stay at their learned start. "query" may be added: by
+        default q is a plain projection, as the text of the paper has it (§6.3). () switches self-modification off.
+    own_values: whether targets are v̂_□ = M_□(v) (default) or v itself.
+    erase: how the factor acts: "both", "inner" or "none" for MLP memories (``ops.mlp``), "live", "chunk_start" or
+        "none" for matrix memories (``ops.self_modifying``). Default the first of each.
+    momentum: whether gradients are gathered (the paper's ablation has it, none of its equations; §6.9); default False.
+    read: "before" (default, the paper's), "after" or "chunk_start".
+
+    With adaptive=(), own_values=False, erase="none", momentum=True and read="after" this is Titans with keys and
+    values from residual memories instead of matrices.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        chunk_size: int = 64,
+        window: int = 4,
+        memory: str = "mlp",
+        hidden: int | None = None,
+        objective: str = "l2",
+        adaptive: tuple[str, ...] = PROJECTIONS,
+        own_values: bool = True,
+        erase: str | None = None,
+        momentum: bool = False,
+        read: str = "before",
+    ):
+        super().__init__(width, heads, chunk_size)
+        if memory not in MEMORIES:
+            raise ValueError(f"memory is {memory!r}; expected one of {', '.join(MEMORIES)}.")
+        unknown = set(adaptive) - {*PROJECTIONS, "query"}
+        if unknown:
+            raise ValueError(
+                f"adaptive names {', '.join(sorted(unknown))}; it may name {', '.join(PROJECTIONS)}, query."
+            )
+        self.kind, self.hidden, self.objective, self.read = memory, hidden or self.head_width, objective, read
+        self.erase = erase or ("both" if memory == "mlp" else "live")
+        self.own_values, self.momentum = own_values, momentum
+        names = (*PROJECTIONS, "query") if "query" in adaptive else PROJECTIONS
+        self.written = ("main", *(name for name in names if name in adaptive))
+        self.fixed = tuple(name for name in names if name not in adaptive)
+
+        self.inputs = nn.Linear(width, width if "query" in adaptive else 2 * width, bias=False)
+        self.convolution = ShortConvolution(self.inputs.out_features, window)
+        for group, members in (("written", self.written), ("fixed", self.fixed)):
+            if members:
+                self._make_memories(group, members)
+        # M_□(x) has a head's width; what makes a number of it is a learned direction (not in the paper, §6.5).
+        self.rate_readout = nn.Parameter(torch.randn(heads, 1, self.head_width) / self.head_width)
+        self.retention_readout = nn.Parameter(torch.randn(heads, 1, self.head_width) / self.head_width)
+        self.rate_bias = nn.Parameter(torch.full((heads, 1), -2.0))
+        self.retention_bias = nn.Parameter(gates.retention_bias(heads, 64, 4096)[:, None])
+        if momentum:
+            self.momentum_gate = nn.Linear(width, heads)
+            nn.init.normal_(self.momentum_gate.weight, std=0.02)
+            nn.init.constant_(self.momentum_gate.bias, 1.0)
+        # Without the erasing factor, and with momentum, every gradient of a chunk may count in full.
+        self.bound = chunk_size if momentum or self.erase == "none" else 1
+        self.output_gate = nn.Linear(width, width, bias=False)
+        self.norm = nn.RMSNorm(self.head_width, eps=1e-6)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def _make_memories(self, group: str, members: tuple[str, ...]) -> None:
+        """The learned starts of a group of memories: (H, m, D, Dh), (H, m, Dh, D), or one matrix (H, m · D, D)."""
+        if self.kind == "mlp":
+            W1, W2 = initial_mlp(self.heads, len(members), self.head_width, self.hidden)
+            setattr(self, f"{group}_W1", W1)
+            setattr(self, f"{group}_W2", W2)
+        else:
+            D = self.head_width
+            start = torch.randn(self.heads, len(members), D, D) / D**0.5
+            setattr(self, f"{group}_memory", nn.Parameter(start.flatten(1, 2)))
+
+    def initial_state(self, batch: int, position: int = 0) -> State:
+        names = ("W1", "W2") if self.kind == "mlp" else ("memory",)
+        starts = {name: getattr(self, f"written_{name}") for name in names}
+        live = {name: W.expand(batch, *W.shape) for name, W in starts.items()}
+        state = live | {ANCHORS[name]: W for name, W in live.items()}
+        if self.momentum:
+            state |= {MOMENTA[name]: torch.zeros_like(W) for name, W in live.items()}
+        tail = self.convolution.initial_tail(batch, self.out.weight)
+        return {**state, "tail": tail, **self.start_position(batch, position)}
+
+    def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
+        projected, tail = self.convolution(self.inputs(x), state["tail"])
+        address, *static = split_heads(F.silu(projected), self.heads).chunk(projected.shape[-1] // self.width, -1)
+        address = F.rms_norm(address, (self.head_width,))
+        μ = None
+        if self.momentum:
+            μ = gates.momentum_decay(self.momentum_gate(x).transpose(1, 2))
+        position, length = int(state["position"][0]), x.shape[1]
+        memory, outputs = {name: W for name, W in state.items() if name != "tail"}, []
+        start = 0
+        while start < length:
+            stop = min(length, start + self.chunk_size - (position + start) % self.chunk_size)
+            piece = slice(start, stop)
+            y, memory = self._chunk(
+                address[:, :, piece], static[0][:, :, piece] if static else None,
+                None if μ is None else μ[:, :, piece], memory, (position + start) % self.chunk_size == 0, record,
+            )  # fmt: skip
+            outputs.append(y)
+            start = stop
+        y = join_heads(self.norm(torch.cat(outputs, 2))) * F.silu(self.output_gate(x))
+        return self.out(y), {**memory, "tail": tail}
+
+    def _chunk(self, x, q, μ, memory, begins, record):
+        """A chunk or a part of one: make k, v, η, α, v̂ from the memories at its start, then write and read."""
+        at = {
+            name: memory[name if begins else anchor].to(x.dtype) for name, anchor in ANCHORS.items() if name in memory
+        }
+        made = self._ask(x, at, self.written[1:], 1)
+        if self.fixed:
+            own = {name: getattr(self, f"fixed_{name}")[None].to(x.dtype) for name in at}
+            made |= self._ask(x, own, self.fixed, 0)
+        q = gates.unit(made["query"] if q is None else q)
+        k, v = gates.unit(made["key"]), gates.unit(made["value"])
+        α = gates.retention((made["retention"] * self.retention_readout).sum(-1) + self.retention_bias)
+        η = gates.learning_rate((made["learning_rate"] * self.rate_readout).sum(-1) + self.rate_bias, α, μ, self.bound)
+        note(record, learning_rate=η, retention=α, **({} if μ is None else {"momentum_decay": μ}))
+        options = {
+            "chunk_size": self.chunk_size, "read": self.read, "objective": self.objective, "erase": self.erase,
+        }  # fmt: skip
+        if self.kind == "mlp":
+            count = len(self.written)
+            targets = v.unsqueeze(2).expand(-1, -1, count, -1, -1)
+            if self.own_values:
+                targets = ops.mlp_recall(at["W1"], at["W2"], v.unsqueeze(2))
+            y, memory = ops.self_modifying_mlp(q.unsqueeze(2), k, targets, η, α, μ, memory, **options)
+            y = y.squeeze(2)
+        else:
+            targets = v @ at["memory"].mT if self.own_values else v.repeat(1, 1, 1, len(self.written))
+            y, memory = ops.self_modifying(q, k, targets, η, α, μ, memory, read_width=self.head_width, **options)
+        if record is not None:
+            main = self._ask(k, at, ("main",), 0)["main"]
+            target = targets[:, :, 0] if self.kind == "mlp" else targets[..., : self.head_width]
+            note(record, surprise=(main - target).norm(dim=-1))
+        return y, memory
+
+    def _ask(self, z: Tensor, memory: State, names: tuple[str, ...], first: int) -> dict[str, Tensor]:
+        """What the memories ``names``, which stand in the stack from ``first`` on, answer to z (B, H, L, D)."""
+        if not names:
+            return {}
+        if self.kind == "mlp":
+            rows = slice(first, first + len(names))
+            answers = ops.mlp_recall(memory["W1"][:, :, rows], memory["W2"][:, :, rows], z.unsqueeze(2)).unbind(2)
+        else:
+            D = self.head_width
+            answers = (z @ memory["memory"][:, :, first * D : (first + len(names)) * D].mT).split(D, -1)
+        return dict(zip(names, answers, strict=True))

@@ -1,0 +1,83 @@
+"""Titans: a memory trained while it reads, by gradient steps with momentum and forgetting."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from nbhelpers import ops
+from nbhelpers.layers import gates
+from nbhelpers.layers.mixer import State
+from nbhelpers.layers.recurrent import MOMENTA, RecurrentMixer, note, surprise
+
+MEMORIES = ("matrix", "mlp")
+
+
+class Titans(RecurrentMixer):
+    """S_t = μ_t S_{t-1} − η_t ∇½‖f(k_t) − v_t‖²,  W_t = α_t W_{t-1} + S_t, gradients at the chunk start (LMM).
+
+    Source: Titans (13)–(18), paper-facts §9.1; read after the write. η ≤ (1 − μ)/C, so that one key filling a chunk
+    cannot make the memory grow. A matrix memory is told C · v instead of v: it is linear, the output is normalised,
+    and a single write then weighs as much as in the other mixers.
+
+    Parameters
+    ----------
+    memory: "matrix" (M z), or "mlp" (z + W₁ σ(W₂ z), keys and values of length 1; paper-facts §6.5).
+    hidden: hidden width of the MLP memory; default the width of a head.
+    momentum: whether there is an S; default True.
+    chunk_size, window: as in ``RecurrentMixer``; here the chunk is part of the rule.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        chunk_size: int = 64,
+        window: int = 4,
+        memory: str = "matrix",
+        hidden: int | None = None,
+        momentum: bool = True,
+    ):
+        if memory not in MEMORIES:
+            raise ValueError(f"memory is {memory!r}; expected one of {', '.join(MEMORIES)}.")
+        self.gate_names = ("learning_rate", "retention", *(["momentum_decay"] if momentum else []))
+        self.kind, self.hidden = memory, hidden or width // heads
+        super().__init__(width, heads, chunk_size, window)
+
+    def make_memory(self) -> None:
+        if self.kind == "matrix":
+            super().make_memory()
+        else:
+            self.W1, self.W2 = initial_mlp(self.heads, self.head_width, self.hidden)
+
+    def initial_memory(self, batch: int) -> State:
+        names = ("memory",) if self.kind == "matrix" else ("W1", "W2")
+        memory = {name: getattr(self, name).expand(batch, -1, -1, -1) for name in names}
+        if "momentum_decay" not in self.gate_names:
+            return memory
+        return memory | {MOMENTA[name]: torch.zeros_like(W) for name, W in memory.items()}
+
+    def rule(self, q, k, v, raw, state, record):
+        α = gates.retention(raw["retention"])
+        μ = gates.momentum_decay(raw["momentum_decay"]) if "momentum_decay" in raw else None
+        η = gates.learning_rate(raw["learning_rate"], α, μ, self.chunk_size)
+        note(record, learning_rate=η, retention=α, **({} if μ is None else {"momentum_decay": μ}))
+        if self.kind == "matrix":
+            values = self.chunk_size * v
+            note(record, surprise=surprise(state["memory"], k, values))
+            return ops.titans(q, k, values, η, α, μ, state, chunk_size=self.chunk_size)
+        values = gates.unit(v)
+        if record is not None:
+            note(record, surprise=(ops.mlp_recall(state["W1"], state["W2"], k) - values).norm(dim=-1))
+        return ops.titans_mlp(q, k, values, η, α, μ, state, chunk_size=self.chunk_size)
+
+
+def initial_mlp(*shape_width_hidden: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Learned starts W₁ (…, D, Dh), W₂ (…, Dh, D) of MLP memories, from (…, D, Dh).
+
+    Variances are such that a key of length 1 gives a hidden activation of length about 1, since η is bounded for that.
+    """
+    *shape, width, hidden = shape_width_hidden
+    W1 = 0.5 * torch.randn(*shape, width, hidden) / hidden**0.5
+    W2 = 2 * torch.randn(*shape, hidden, width) / hidden**0.5
+    return nn.Parameter(W1), nn.Parameter(W2)

@@ -1,0 +1,81 @@
+"""Learning at test time, by an explicit call: the CMS levels with ``period_tokens`` change while a text is read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nbhelpers.layers.mlp import WEIGHTS
+from nbhelpers.models.language_model import LanguageModel, State
+
+LAST = "last_token"
+
+
+def adapt(model: LanguageModel, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    """Predict each token, then learn from it: the loss of a finished period moves the levels whose period it was.
+
+    Every token is predicted before anything has learned from it. The change is per sequence and lives in the state;
+    the model's weights stay as they are. Nothing is differentiable through this call.
+
+    A text may come in pieces. Pieces whose ends are multiples of the shortest period (the first piece: plus one token,
+    which nothing predicts) give the same numbers as the whole; elsewhere gradients through the mixers' states are cut
+    at the end of the piece.
+
+    Parameters
+    ----------
+    tokens: (B, L) int64.
+    state: what the last call returned; None begins.
+
+    Returns
+    -------
+    losses: (B, N) nats of the predicted tokens: N = L, or L − 1 in the first piece.
+    state: mixers' states, changes of the CMS, and the last token, which is read with the next piece.
+
+    Raises
+    ------
+    ValueError
+        If no level of the model has ``period_tokens``.
+    """
+    periods = {
+        level.period_tokens for block in model.blocks for level in block.cms.levels if level.period_tokens is not None
+    }
+    if not periods:
+        raise ValueError(
+            "No level of this model has period_tokens, so nothing can adapt; give its CMS levels a period_tokens and a "
+            "learning_rate (nbhelpers.models.with_token_periods)."
+        )
+    state = model.initial_state(len(tokens)) if state is None else dict(state)
+    last = state.pop(LAST, None)
+    sequence = tokens if last is None else torch.cat([last[:, None], tokens], 1)
+    inputs, targets = sequence[:, :-1], sequence[:, 1:]
+    position = int(state["0.mixer.position"][0])
+    losses, start = [], 0
+    while start < inputs.shape[1]:
+        stop = min(inputs.shape[1], *(start + p - (position + start) % p for p in periods))
+        loss, state = _learn_piece(model, inputs[:, start:stop], targets[:, start:stop], state, position + stop)
+        losses.append(loss)
+        start = stop
+    losses = torch.cat(losses, 1) if losses else sequence.new_zeros(len(tokens), 0, dtype=torch.float32)
+    return losses, {**state, LAST: sequence[:, -1]}
+
+
+def _learn_piece(model, inputs, targets, state, position):
+    """Read one piece with the weights as they are, sum its gradients, and step the levels whose period is over."""
+    changes = {
+        f"{i}.cms.{ℓ}.{name}": state[f"{i}.cms.{ℓ}.{name}"].detach().requires_grad_()
+        for i, block in enumerate(model.blocks)
+        for ℓ in block.cms.adapting()
+        for name in WEIGHTS
+    }
+    with torch.enable_grad():
+        logits, new = model(inputs, state | changes)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
+        gradients = dict(zip(changes, torch.autograd.grad(loss.sum(), list(changes.values())), strict=True))
+    new = {name: tensor.detach() for name, tensor in new.items()}
+    for i, block in enumerate(model.blocks):
+        prefix = f"{i}.cms."
+        own = {name[len(prefix) :]: tensor for name, tensor in new.items() if name.startswith(prefix)}
+        mine = {name[len(prefix) :]: tensor for name, tensor in gradients.items() if name.startswith(prefix)}
+        new |= {prefix + name: tensor for name, tensor in block.cms.learn(own, mine, position).items()}
+    return loss.detach(), new
