@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def gelu(h: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +33,7 @@ def identity(h: Tensor) -> tuple[Tensor, Tensor]:
     return h, torch.ones_like(h)
 
 
+VALUES = {"gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "identity": lambda h: h}  # σ alone, fused
 ACTIVATIONS = {"gelu": gelu, "silu": silu, "tanh": tanh, "identity": identity}
 
 

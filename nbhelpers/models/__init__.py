@@ -1,9 +1,9 @@
 """Floor 5: a language model from a config: six families, streaming generation, learning at test time, files."""
 
-from nbhelpers.models.adapt import adapt
+from nbhelpers.models.adapt import adapt, set_token_periods
 from nbhelpers.models.config import FAMILIES, Config
 from nbhelpers.models.files import load, save
 from nbhelpers.models.generate import generate, stream
 from nbhelpers.models.language_model import LanguageModel
 
-__all__ = ["FAMILIES", "Config", "LanguageModel", "adapt", "generate", "load", "save", "stream"]
+__all__ = ["FAMILIES", "Config", "LanguageModel", "adapt", "generate", "load", "save", "set_token_periods", "stream"]

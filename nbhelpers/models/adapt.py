@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -42,8 +44,8 @@ def adapt(model: LanguageModel, tokens: Tensor, state: State | None = None) -> t
     }
     if not periods:
         raise ValueError(
-            "No level of this model has period_tokens, so nothing can adapt; give its CMS levels a period_tokens and a "
-            "learning_rate (nbhelpers.models.with_token_periods)."
+            "No level of this model has period_tokens, so nothing can adapt; give its levels one with "
+            "set_token_periods(model, periods, learning_rate)."
         )
     state = model.initial_state(len(tokens)) if state is None else dict(state)
     last = state.pop(LAST, None)
@@ -58,6 +60,25 @@ def adapt(model: LanguageModel, tokens: Tensor, state: State | None = None) -> t
         start = stop
     losses = torch.cat(losses, 1) if losses else sequence.new_zeros(len(tokens), 0, dtype=torch.float32)
     return losses, {**state, LAST: sequence[:, -1]}
+
+
+def set_token_periods(model: LanguageModel, periods: tuple[int | None, ...], learning_rate: float) -> None:
+    """Give each CMS level of every block, fast to slow, a period in tokens for ``adapt``; None leaves it frozen.
+
+    ``learning_rate`` is the rate of every level. The outer periods become 1: a level has one clock.
+
+    Raises
+    ------
+    ValueError
+        If the blocks have another number of levels.
+    """
+    for block in model.blocks:
+        if len(periods) != len(block.cms.levels):
+            raise ValueError(f"{len(periods)} periods for {len(block.cms.levels)} levels; expected one each.")
+        block.cms.levels = tuple(
+            dataclasses.replace(level, period_steps=1, period_tokens=period, learning_rate=learning_rate)
+            for level, period in zip(block.cms.levels, periods, strict=True)
+        )
 
 
 def _learn_piece(model, inputs, targets, state, position):

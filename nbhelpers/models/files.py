@@ -54,7 +54,7 @@ def load(folder: str | Path) -> LanguageModel:
     try:
         tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is damaged ({error}); copy or save the model again.") from None
+        raise ValueError(f"{folder / WEIGHTS} is damaged ({error}); copy it or save the model again.") from None
     model = LanguageModel(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

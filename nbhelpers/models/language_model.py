@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -146,8 +144,3 @@ def matched_hidden(config: Config) -> int:
             f"width {width}; use more heads or set hidden."
         )
     return max(smallest, round(hidden))
-
-
-def uniform_loss(vocabulary: int) -> float:
-    """The loss of knowing nothing, ln V nats."""
-    return math.log(vocabulary)

@@ -92,10 +92,12 @@ def column(gate: Tensor | None) -> Tensor | float:
     return 1.0 if gate is None else gate[..., None]
 
 
-def solve(strength: Tensor, table: Tensor, gram: Tensor, rows: Tensor) -> Tensor:
-    """(I + diag(strength) (table ∘ gram))⁻¹ rows; ``table`` is strictly lower, so the diagonal is 1."""
-    system = strength[..., None] * table * gram
-    return torch.linalg.solve_triangular(system, rows, upper=False, unitriangular=True)
+def solve(table: Tensor, pull: Tensor, key: Tensor, rows: Tensor) -> Tensor:
+    """(I + table ∘ (pull keyᵀ))⁻¹ rows, where ``pull`` is the keys times the strength of the erase, (…, C, Dk).
+
+    ``table`` is strictly lower, so the diagonal is 1.
+    """
+    return torch.linalg.solve_triangular(table * (pull @ key.mT), rows, upper=False, unitriangular=True)
 
 
 def ends_per_chunk(tables: Tables, dim: int) -> list[list]:
@@ -238,16 +240,16 @@ def _affine_rows(k, v, gates, tables, anchor, erase_at):
         pull = -column(erase) * k
         return asked, ((None, pull, None) if anchor is None else (pull @ anchor[:, :, None].mT, None, None))
 
-    inside, gram = tables.D[..., :-1, 1:], k @ k.mT
-    pull = -column(erase) * tables.D[..., :-1, :1] * k  # what token t erases of M itself
+    inside, strong = tables.D[..., :-1, 1:], column(erase) * k
+    pull = -tables.D[..., :-1, :1] * strong  # what token t erases of M itself
     Dv, Dk = v.shape[-1], k.shape[-1]
     if tables.P is None:  # erase and write go the same way: one row for both
         right = torch.cat([fixed, pull if of_M is None else pull + of_M], -1)
-        return none, (*solve(erase, inside, gram, right).split([Dv, Dk], -1), None)
-    heard = -column(erase) * (tables.P[..., :-1, 1:] * gram)  # what it erases of the writes of this chunk
-    of_S = -column(erase) * tables.P[..., :-1, :1] * k
+        return none, (*solve(inside, strong, k, right).split([Dv, Dk], -1), None)
+    heard = tables.P[..., :-1, 1:] * (-strong @ k.mT)  # what it erases of the writes of this chunk
+    of_S = -tables.P[..., :-1, :1] * strong
     right = torch.cat([heard @ fixed, pull if of_M is None else pull + heard @ of_M, of_S], -1)
-    return asked, solve(erase, inside, gram, right).split([Dv, Dk, Dk], -1)
+    return asked, solve(inside, strong, k, right).split([Dv, Dk, Dk], -1)
 
 
 def _at(row, n, M, S):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nbhelpers.memory.activation import activation_named
+from nbhelpers.memory.activation import VALUES, activation_named
 from nbhelpers.ops.conventions import (
     State,
     at_position,
@@ -59,8 +59,7 @@ def mlp_state(W1: Tensor, W2: Tensor) -> State:
 
 def mlp_recall(W1: Tensor, W2: Tensor, z: Tensor, activation: str = "gelu") -> Tensor:
     """f(z) = z + W₁ σ(W₂ z) for rows of inputs: (…, D, Dh), (…, Dh, D), (…, L, D) → (…, L, D)."""
-    hidden, _ = activation_named(activation)(z @ W2.mT)
-    return z + hidden @ W1.mT
+    return z + VALUES[activation](z @ W2.mT) @ W1.mT
 
 
 @inner_precision
@@ -155,7 +154,7 @@ def self_modifying_mlp(
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
     return mlp_recurrence(
         queries, keys, values, learning_rate, retention, momentum_decay, state,
-        chunk_size=chunk_size, read=read, objective=objective, erase=erase, activation=activation_named(activation),
+        chunk_size=chunk_size, read=read, objective=objective, erase=erase, activation=activation,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nbhelpers.memory.activation import VALUES, activation_named
 from nbhelpers.ops.chunk import Rows, Tables, advance, column, ends_per_chunk, live_read, make_tables, solve
 from nbhelpers.ops.conventions import State, at_position, position_of, segments
 
@@ -34,7 +35,7 @@ def mlp_recurrence(
     read: str,
     objective: str,
     erase: str,
-    activation,
+    activation: str,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence over a piece of a sequence; arguments as ``ops.mlp.self_modifying_mlp``, checked there."""
     several = values.dim() == 5
@@ -69,12 +70,10 @@ def mlp_recurrence(
 def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, C, ·). ``anchor`` only when the chunk had begun."""
     tables = make_tables(α, μ, k)
-    gram = inverse = None
+    inverse = None
     if erase != "none":  # W₂ is keyed by k: its system does not depend on the memory
-        gram = k @ k.mT
-        unit = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device).expand_as(gram)
-        inverse = solve(η, tables.D[..., :-1, 1:], gram, unit).unbind(3)
-        gram = gram.unbind(3)
+        unit = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device).expand(*k.shape[:-1], -1)
+        inverse = solve(tables.D[..., :-1, 1:], column(η) * k, k, unit).unbind(3)
     ends, each = ends_per_chunk(tables, 3), _unbind(tables)
     keys, values, rates = k.unbind(3), v.unbind(3), η.unbind(3)
 
@@ -83,14 +82,17 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         (W1, W2), (S1, S2) = W, S
         A1, A2 = W if anchor is None else anchor
         h = key @ A2.mT
-        a, slope = activation(h)
-        error = key + a @ A1.mT - value if objective == "l2" else -value
-        g1 = -column(rate) * error
+        a, slope = activation_named(activation)(h)
+        answer = a @ A1.mT
+        g1 = -column(rate) * (key + answer - value if objective == "l2" else -value)
         g2 = (g1 @ A1) * slope
 
-        rate_1 = rate / a.square().sum(-1).clamp_min(TINY) if erase == "both" else None
-        r1 = _rows(g1, a, W1, S1, rate_1, each[n])
-        r2 = _rows(g2, key, W2, S2, *([None, each[n]] if erase == "none" else [rate, each[n], gram[n], inverse[n]]))
+        # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
+        held_1, held_2 = (answer, h) if anchor is None else (a @ W1.mT, key @ W2.mT)
+        strong_1 = column(rate / a.square().sum(-1).clamp_min(TINY)) if erase == "both" else None
+        strong_2 = column(rate) if erase != "none" else None
+        r1 = _rows(g1, a, held_1, S1, strong_1, each[n], None)
+        r2 = _rows(g2, key, held_2, S2, strong_2, each[n], None if inverse is None else inverse[n])
         begin_W.append(W)
         begin_S.append(S)
         hidden_keys.append(a)
@@ -106,29 +108,29 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     if read == "chunk_start":
         starts = begin_W if len(begin_W) > 1 else [anchor]
         A1, A2 = _stack(starts, asked)
-        return (q + activation(q @ A2.mT)[0] @ A1.mT).flatten(3, 4), W, anchor, S
+        return (q + VALUES[activation](q @ A2.mT) @ A1.mT).flatten(3, 4), W, anchor, S
     (W1, W2), (S1, S2) = (_stack(pair, asked) for pair in (begin_W, begin_S))
     (a,) = _stack([(a,) for a in hidden_keys], asked)
     h = live_read(tables, q, k, Rows(*_stack(rows_2, asked)), W2, S2, read)
-    y = q + live_read(tables, activation(h)[0], a, Rows(*_stack(rows_1, asked)), W1, S1, read)
+    y = q + live_read(tables, VALUES[activation](h), a, Rows(*_stack(rows_1, asked)), W1, S1, read)
     return y.flatten(3, 4), W, anchor, S
 
 
-def _rows(g, key, M, S, strength, tables, gram=None, inverse=None) -> Rows:
+def _rows(g, key, held, S, strength, tables, inverse) -> Rows:
     """The rows of one matrix in one chunk: the write g, and the erase with its strength (None: nothing erased).
 
-    ``inverse`` is the inverse of the system where it was found before, for a key that does not depend on the memory.
+    ``held`` is what the matrix answers to the keys; ``inverse`` that of the system, where it was found before.
     """
-    if strength is None:
-        return Rows(g) if tables.P is None else Rows(None, g)
     D, P, _ = tables
-    gram = key @ key.mT if gram is None else gram
-    pull = -column(strength) * (D[..., :-1, :1] * (key @ M.mT))
+    if strength is None:
+        return Rows(g) if P is None else Rows(None, g)
+    right = -(strength * D[..., :-1, :1]) * held
     if P is None:
-        right = g + pull
+        right = g + right
     else:
-        right = pull - column(strength) * (P[..., :-1, :1] * (key @ S.mT) + (P[..., :-1, 1:] * gram) @ g)
-    r = solve(strength, D[..., :-1, 1:], gram, right) if inverse is None else inverse @ right
+        heard = P[..., :-1, :1] * (key @ S.mT) + (P[..., :-1, 1:] * (key @ key.mT)) @ g
+        right = right - strength * heard
+    r = solve(D[..., :-1, 1:], strength * key, key, right) if inverse is None else inverse @ right
     return Rows(r) if P is None else Rows(r, g)
 
 

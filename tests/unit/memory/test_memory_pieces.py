@@ -22,7 +22,7 @@ from nbhelpers.memory import (
     rule,
     squared_error,
 )
-from nbhelpers.memory.activation import ACTIVATIONS
+from nbhelpers.memory.activation import ACTIVATIONS, VALUES
 from nbhelpers.ops import conventions
 
 
@@ -45,6 +45,7 @@ def test_the_examples_in_the_docstrings_run(module):
 def test_each_activation_comes_with_its_derivative(name):
     h = torch.linspace(-6, 6, 101, dtype=torch.float64, requires_grad=True)
     value, derivative = ACTIVATIONS[name](h)
+    torch.testing.assert_close(value, VALUES[name](h))
     close(torch.autograd.grad(value.sum(), h)[0], derivative)
     torchs = getattr(torch.nn.functional, name, lambda h: h)(h)
     close(value, torchs)
