@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 # Raised when a rule changes, and written beside every result.
@@ -19,16 +20,21 @@ def decode(content: bytes) -> str:
 
 
 def tidy(text: str) -> str:
-    """No spaces at line ends, at most one empty line in a row, none at either end."""
+    """No spaces at line ends, at most one empty line in a row, none at either end; the first line keeps its indent."""
     text = re.sub(r"[ \t]+\n", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip("\n ")
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n").rstrip()
+
+
+def plain(text: str) -> str:
+    """HTML's named letters as letters, no control characters but newline and tab."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", unescape(text))
 
 
 def play(markdown: str) -> str:
     """A play without its Markdown signs."""
     text = re.sub(r"^#+ ", "", markdown, flags=re.MULTILINE)
-    text = re.sub(r"\\(.)", r"\1", text.replace("**", ""))
-    return tidy(text.replace("_", ""))
+    text = re.sub(r"\\(.)", r"\1", re.sub(r"[*_]", "", text))
+    return tidy(plain(text))
 
 
 class _Words(HTMLParser):
@@ -81,6 +87,6 @@ def manual(pod: str) -> str:
 
 
 def tagless(text: str) -> str:
-    """Text with inline tags such as ``<i>`` or ``<scripRef …>``: line breaks kept, the tags dropped."""
-    text = re.sub(r"<(?:br|lb|p|div|/p|/div)\b[^>]*>", "\n\n", text, flags=re.IGNORECASE)
-    return tidy(re.sub(r"<[^>]*>", "", text))
+    """OSIS or ThML text without its tags; what ends a line or a block there ends a paragraph here."""
+    text = re.sub(r"</?(?:br|lb|p|div|l|lg|q|title|item|list)\b[^>]*>", "\n\n", text, flags=re.IGNORECASE)
+    return tidy(plain(re.sub(r"<[^>]*>", "", text)))

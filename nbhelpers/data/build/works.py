@@ -91,7 +91,7 @@ def sotu(path: Path) -> Iterator[Document]:
         row = json.loads(content)
         part = {0: "test", 10: "validation"}.get(number % 20, "train")
         facts = {"year": row["year"], "party": row["party"]}
-        yield Document(f"{row['name']}, {row['year']}", part, clean.tidy(row["text"]), facts)
+        yield Document(f"{row['name']}, {row['year']}", part, clean.tidy(clean.plain(row["text"])), facts)
 
 
 def wiki_vital_en(path: Path) -> Iterator[Document]:
