@@ -21,6 +21,10 @@ _EXPORTS = {
     "claim": "nbhelpers.notebook.ledger",
     "model_map": "nbhelpers.notebook.drawing",
     "load_digits": "nbhelpers.data.digits",
+    "load_fashion": "nbhelpers.data.images",
+    "load_documents": "nbhelpers.data.texts",
+    "load_text": "nbhelpers.data.texts",
+    "load_tokenizer": "nbhelpers.data.tokenizer",
 }
 
 __all__ = list(_EXPORTS)

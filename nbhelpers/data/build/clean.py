@@ -38,13 +38,13 @@ def play(markdown: str) -> str:
 
 
 class _Words(HTMLParser):
-    """Collects the words of a page; block elements end a paragraph, scripts and styles are left out."""
+    """Collects the words of a page; block elements end a paragraph, scripts, menus and footers are left out."""
 
     BLOCKS = frozenset(
-        "address article blockquote body br dd div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol "
-        "p pre section table td th tr ul title".split()
+        "address article blockquote body br dd div dl dt figure form h1 h2 h3 h4 h5 h6 header hr li main nav ol "
+        "p pre section table td th tr ul".split()
     )
-    SILENT = frozenset("head nav script style title".split())
+    SILENT = frozenset("footer head nav script style title".split())
 
     def __init__(self):
         super().__init__()
@@ -65,8 +65,14 @@ class _Words(HTMLParser):
             self.pieces.append("\n" if tag in ("tr", "li", "dt", "dd", "td", "th") else "\n\n")
 
     def handle_data(self, data: str) -> None:
-        if not self.silent:
-            self.pieces.append(data if self.verbatim else re.sub(r"\s+", " ", data))
+        if self.silent:
+            return
+        if not self.verbatim:
+            data = re.sub(r"\s+", " ", data)
+            if not self.pieces or self.pieces[-1].endswith("\n"):
+                data = data.lstrip()
+        if data:
+            self.pieces.append(data)
 
 
 def page(html: str) -> str:
@@ -74,12 +80,15 @@ def page(html: str) -> str:
     words = _Words()
     words.feed(html)
     words.close()
-    return tidy(re.sub(r"\n +", "\n", "".join(words.pieces)))
+    return tidy("".join(words.pieces))
 
 
 def manual(pod: str) -> str:
     """A Perl manual page without its markup."""
-    text = re.sub(r"^=(?:head\d|item|over|back|begin|end|for|encoding|cut|pod)\b ?", "", pod, flags=re.MULTILINE)
+    text = re.sub(r"^=for\b.*?(?:\n\n|\Z)", "", pod, flags=re.MULTILINE | re.DOTALL)  # for other programs only
+    text = re.sub(r"^=(?:over|back|begin|end|encoding|cut|pod)\b.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^=(?:head\d|item)\b ?", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\bX<[^<>]*>", "", text)  # entries of an index that is not here
     for _ in range(3):  # codes nest: B<C<x>>
         text = re.sub(r"\b[A-Z]<<+ (.*?) >>+", r"\1", text, flags=re.DOTALL)
         text = re.sub(r"\b[A-Z]<([^<>]*)>", r"\1", text)

@@ -31,9 +31,10 @@ RUNS, VALIDATION_RUN, TEST_RUN = 50, 16, 33
 CHUNK = 64_000  # bytes
 
 
-def digest(paragraph: str) -> bytes:
-    """What tells paragraphs apart: blake2b of the words, whatever lies between them."""
-    return blake2b(" ".join(paragraph.split()).encode(), digest_size=16).digest()
+def digest(paragraph: str) -> bytes | None:
+    """What tells long paragraphs apart, whatever lies between their words: blake2b. None for a short one."""
+    words = " ".join(paragraph.split())
+    return blake2b(words.encode(), digest_size=16).digest() if len(words) > LONG else None
 
 
 def part_of(position: int, count: int) -> str:
@@ -50,9 +51,10 @@ def assemble(sources: dict[str, list[Paragraph]], held_out: Iterable[str] = ()) 
     sources: paragraphs by source, in the order in which a repeated one is kept or dropped.
     held_out: further paragraphs that must not appear.
     """
-    seen = {digest(text) for text in held_out if len(text) > LONG}
+    seen = {digest(text) for text in held_out}
     for rows in sources.values():
-        seen |= {digest(row.text) for row in rows if row.held_out and len(row.text) > LONG}
+        seen |= {digest(row.text) for row in rows if row.held_out}
+    seen.discard(None)
     for name, rows in sources.items():
         rows = [row for row in rows if not row.held_out]
         runs: list[tuple[str, list[str]]] = []
@@ -60,10 +62,10 @@ def assemble(sources: dict[str, list[Paragraph]], held_out: Iterable[str] = ()) 
             part = part_of(position, len(rows))
             if not runs or runs[-1][0] != part:
                 runs.append((part, []))
-            if len(row.text) > LONG:
-                key = digest(row.text)
-                if key in seen:
-                    continue
+            key = digest(row.text)
+            if key in seen:
+                continue
+            if key is not None:
                 seen.add(key)
             runs[-1][1].append(row.text)
         yield from ((name, part, texts) for part, texts in runs if texts)

@@ -28,6 +28,9 @@ MIXES = ("portable", "open", "full")
 # Malachi for validation. They are held out in every language.
 BIBLE_HELD_OUT = {41, 17, 30, 8, 32, 59, 62, 39}
 
+# Places in a commentary by SWORD's King James numbering, headings of books and chapters among them.
+VERSES = {"ot": 24115, "nt": 8246}
+
 
 class Paragraph(NamedTuple):
     """A piece of text, and whether ``data/`` keeps it for validation or testing."""
@@ -171,10 +174,11 @@ def office(html: str) -> str:
 def commentary(path: Path) -> Iterator[Paragraph]:
     """A commentary in SWORD's compressed format: blocks, and for each verse a place in a block.
 
-    Many verses share one entry; it is taken once.
+    Many verses share one entry; it is taken once. A place is block, start and size; the size has two bytes in an older
+    form of the format, four in the newer.
     """
     files = {Path(name).name: content for name, content in members(path, "*.?z[svz]")}
-    for testament in ("ot", "nt"):
+    for testament in VERSES:
         blocks, verses, packed = (
             next(content for name, content in files.items() if name.startswith(testament) and name.endswith(end))
             for end in ("zs", "zv", "zz")
@@ -183,7 +187,8 @@ def commentary(path: Path) -> Iterator[Paragraph]:
             zlib.decompress(packed[start : start + size]) for start, size, _ in struct.iter_unpack("<III", blocks)
         ]
         taken = set()
-        for block, start, size in struct.iter_unpack("<III", verses):
+        place = {10: "<IIH", 12: "<III"}[len(verses) // VERSES[testament]]
+        for block, start, size in struct.iter_unpack(place, verses):
             if size and (block, start) not in taken:
                 taken.add((block, start))
                 text = clean.tagless(clean.decode(unpacked[block][start : start + size]))
