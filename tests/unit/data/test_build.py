@@ -30,7 +30,7 @@ from nbhelpers.data.build.corpus import (
     shuffled,
 )
 from nbhelpers.data.build.packages import Package, fetch, members
-from nbhelpers.data.build.pins import PACKAGES
+from nbhelpers.data.build.pins import CORPORA, PACKAGES
 from nbhelpers.data.build.recipes import (
     BIBLE_HELD_OUT,
     MIXES,
@@ -47,7 +47,7 @@ from nbhelpers.data.build.recipes import (
 )
 from nbhelpers.data.build.works import WORKS, ranked_parts
 from nbhelpers.data.sources import DataFileError
-from nbhelpers.data.texts import Document, load_corpus, load_documents
+from nbhelpers.data.texts import PARTS, Document, load_corpus, load_documents
 
 # Packages.
 
@@ -146,6 +146,7 @@ def test_each_registry_has_its_client_and_every_pin_is_exact():
         assert package.name in command and package.version in command
         assert len(package.sha256) == 64 and package.file.endswith((".whl", ".tgz", ".deb"))
     assert len({one.sha256 for one in PACKAGES.values()}) == len(PACKAGES)
+    assert set(CORPORA) == set(MIXES) and all(set(parts) == set(PARTS) for parts in CORPORA.values())
 
 
 # Rules.
@@ -295,6 +296,16 @@ def test_a_corpus_builds_twice_to_the_same_bytes_and_loads(small):
         assert manifest["sources"]["one"]["bytes"][part] == entry["bytes"]
 
 
+def test_a_build_says_whether_it_is_the_recorded_one(small, monkeypatch):
+    said: list[str] = []
+    build_corpus("portable", small / "portable", small, say=said.append)
+    assert "differs from the recorded one" in said[-1]
+    parts = json.loads((small / "portable/MANIFEST.json").read_text())["parts"]
+    monkeypatch.setattr(corpus, "CORPORA", {"portable": {part: entry["sha256"] for part, entry in parts.items()}})
+    build_corpus("portable", small / "portable", small, say=said.append)
+    assert "is the recorded one" in said[-1]
+
+
 def test_a_larger_mix_holds_the_smaller_and_drops_its_copy(small):
     for mix in ("portable", "full"):
         build_corpus(mix, small / mix, small, say=lambda line: None)
@@ -326,7 +337,7 @@ def test_the_command_says_what_went_wrong(tmp_path, capsys):
 
 def test_decode_falls_back_and_settles_newlines():
     assert clean.decode("\ufeffé\r\nb\rc".encode()) == "é\nb\nc"
-    assert clean.decode(b"caf\xe9") == "café"
+    assert clean.decode(b"d\xe9j\xe0") == "déjà"
 
 
 def test_tidy_keeps_indents_and_drops_what_cannot_be_seen():
@@ -343,7 +354,7 @@ def test_a_page_keeps_words_and_paragraphs():
         "<html><head><title>t</title><style>x{}</style></head><body><nav>menu</nav><h1>Head</h1><p>One\n <b>two</b>"
         "&amp;&nbsp;three</p><ul><li>a</li><li>b</li></ul><pre>x\n  y</pre><footer>end</footer></body></html>"
     )
-    assert clean.page(html) == "Head\n\nOne two&\xa0three\n\na\n\nb\n\nx\n  y"
+    assert clean.page(html) == "Head\n\nOne two& three\n\na\n\nb\n\nx\n  y"
     assert office('<p>menu</p><div id="DisplayArea"><p>text</p></div>') == "text"
     assert office("<p>no text</p>") == ""
 

@@ -109,4 +109,4 @@ def test_a_missing_or_broken_list_is_said_so(tmp_path):
 def test_check_accepts_only_the_same_bytes():
     check(b"abc", sha256(b"abc").hexdigest(), "x", "again")
     with pytest.raises(DataFileError):
-        check(b"abd", sha256(b"abc").hexdigest(), "x", "again")
+        check(b"abc.", sha256(b"abc").hexdigest(), "x", "again")
