@@ -19,6 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from nbhelpers.levels import OUTER, LevelRow
 from nbhelpers.ops.conventions import at_position
 
 State = dict[str, Tensor]
@@ -29,6 +30,9 @@ class Mixer(nn.Module):
 
     state_belongs_to: ClassVar[str] = "sequence"
     grows: ClassVar[bool] = False  # whether the state grows with the tokens seen
+    memory_names: ClassVar[tuple[str, ...]] = ("memory", "W1", "W2")  # entries of the state that hold what was learned
+    minimises: ClassVar[str] = ""  # inner objective, in words
+    solver: ClassVar[str] = ""  # how the memory follows it
 
     def __init__(self, width: int, heads: int, chunk_size: int = 64):
         super().__init__()
@@ -110,6 +114,13 @@ class Mixer(nn.Module):
             state = new
             outputs.append(y)
         return torch.cat(outputs, 1), state
+
+    def level_rows(self) -> list[LevelRow]:
+        """The mixer's levels for ``nbhelpers.levels.table_of_levels``: its memory, and the weights around it."""
+        return [
+            LevelRow("memory", self.minimises, "1 token", self.solver, state=self.memory_names),
+            LevelRow("projections", OUTER, "1 step of training", "outer optimizer", tuple(self.parameters())),
+        ]
 
     def start_position(self, batch: int, position: int) -> State:
         """The part of the state that says where the sequence stands."""

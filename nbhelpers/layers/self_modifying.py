@@ -14,6 +14,8 @@ read live (``read``). All memories share k, η, α, so one call of the op per ch
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -50,6 +52,9 @@ class SelfModifyingTitans(Mixer):
     With adaptive=(), own_values=False, erase="none", momentum=True and read="after" this is Titans with keys and
     values from residual memories instead of matrices.
     """
+
+    minimises: ClassVar[str] = "½‖f(k) − v̂‖² of own targets v̂ + fading"
+    solver: ClassVar[str] = "delta gradient descent, retention"
 
     def __init__(
         self,
@@ -124,7 +129,7 @@ class SelfModifyingTitans(Mixer):
 
     def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
         projected, tail = self.convolution(self.inputs(x), state["tail"])
-        address, *static = split_heads(F.silu(projected), self.heads).chunk(projected.shape[-1] // self.width, -1)
+        address, *static = (split_heads(part, self.heads) for part in F.silu(projected).split(self.width, -1))
         address = F.rms_norm(address, (self.head_width,))
         μ = None
         if self.momentum:

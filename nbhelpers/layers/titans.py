@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -27,6 +29,9 @@ class Titans(RecurrentMixer):
     momentum: whether there is an S; default True.
     chunk_size, window: as in ``RecurrentMixer``; here the chunk is part of the rule.
     """
+
+    minimises: ClassVar[str] = "½‖f(k) − v‖² + fading"
+    solver: ClassVar[str] = "momentum, retention"
 
     def __init__(
         self,
