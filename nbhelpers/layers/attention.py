@@ -15,14 +15,16 @@ class Attention(Mixer):
     """Causal softmax attention with rotary positions (RoPE), on torch's ``scaled_dot_product_attention``.
 
     The state is the cache: keys and values of all tokens seen (of the last ``window`` ones, if given), whether each may
-    still be looked at, its place among the real tokens, and how many of these each row has seen. It grows; the states
-    of all other mixers of the book do not.
+    still be looked at, its place among the real tokens of its document, and how many of these each row has seen. It
+    grows; the states of all other mixers of the book do not.
 
     Parameters
     ----------
     width, heads: model width and number of heads.
     window: how many tokens a query sees, itself included; None for all of them.
     theta: base of the rotary frequencies, default 10,000.
+    persistent: learned tokens that every query sees besides, as if they stood at the first place (Titans'
+        persistent memory); default 0.
     """
 
     grows: ClassVar[bool] = True
@@ -30,7 +32,15 @@ class Attention(Mixer):
     minimises: ClassVar[str] = "weighted squared error to all values seen, anew for each query"
     solver: ClassVar[str] = "closed form (softmax)"
 
-    def __init__(self, width: int, heads: int, chunk_size: int = 64, window: int | None = None, theta: float = 1e4):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        chunk_size: int = 64,
+        window: int | None = None,
+        theta: float = 1e4,
+        persistent: int = 0,
+    ):
         super().__init__(width, heads, chunk_size)
         if self.head_width % 2:
             raise ValueError(f"A head is {self.head_width} wide; rotary positions turn pairs, so it must be even.")
@@ -39,6 +49,7 @@ class Attention(Mixer):
         self.window, self.theta = window, theta
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
+        self.persistent = nn.Parameter(torch.randn(persistent, width)) if persistent else None
 
     def initial_state(self, batch: int, position: int = 0) -> State:
         empty = self.out.weight.new_zeros(batch, self.heads, 0, self.head_width)
@@ -66,19 +77,32 @@ class Attention(Mixer):
         q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, -1))
         real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if padding is None else ~padding
         seen = state["seen"][:, None] + real.cumsum(1)
+        if reset is not None:  # a document counts from its own first token
+            seen = seen - torch.where(reset, seen - real.long(), 0).cummax(1).values
         place = torch.cat([state["place"], seen - 1], 1)  # how many real tokens came before it
         turn = rotation(seen - 1, self.head_width, self.theta, torch.promote_types(x.dtype, torch.float32))
         q, k = rotate(q, *turn), rotate(k, *turn)
         k, v = torch.cat([state["keys"].to(k.dtype), k], 2), torch.cat([state["values"].to(v.dtype), v], 2)
         visible = torch.cat([state["visible"], real], 1)
 
-        if reset is None and padding is None and self.window is None and (before == 0 or length == 1):
+        easy = self.window is None and self.persistent is None
+        if reset is None and padding is None and easy and (before == 0 or length == 1):
             # A cache may hold hidden tokens, of another document or padding: then the mask has to say so.
             mask = None if before == 0 or bool(visible.all()) else visible[:, None, None]
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=before == 0)
         else:
             mask, visible = self._mask(visible, place, reset, before)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+            if self.persistent is None:
+                y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+            else:
+                _, ever_k, ever_v = self.qkv(self.persistent).unflatten(-1, (3, self.heads, -1)).permute(1, 2, 0, 3)
+                count = len(self.persistent)
+                y = F.scaled_dot_product_attention(
+                    q,
+                    torch.cat([ever_k.expand(len(x), -1, -1, -1), k], 2),
+                    torch.cat([ever_v.expand(len(x), -1, -1, -1), v], 2),
+                    attn_mask=torch.cat([mask.new_ones(*mask.shape[:2], count), mask], 2)[:, None],
+                )
         if padding is not None:
             y = y.masked_fill(padding[:, None, :, None], 0)
         keep = slice(0 if self.window is None else self._first_needed(visible, place), None)

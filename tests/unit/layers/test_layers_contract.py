@@ -12,6 +12,9 @@ from nbhelpers.layers import (
     GatedDeltaNet,
     LinearAttention,
     Mamba2,
+    MemoryAsContext,
+    MemoryAsGate,
+    MemoryAsLayer,
     SelfModifyingTitans,
     Titans,
 )
@@ -22,6 +25,10 @@ SIZE = (16, 2, 4)  # width, heads, chunk
 MIXERS = {
     "attention": lambda: Attention(*SIZE),
     "attention-window": lambda: Attention(*SIZE, window=5),
+    "attention-persistent": lambda: Attention(*SIZE, persistent=3),
+    "mac": lambda: MemoryAsContext(*SIZE, persistent=2),
+    "mag": lambda: MemoryAsGate(*SIZE, window=5, persistent=2, memory="matrix"),
+    "mal": lambda: MemoryAsLayer(*SIZE, window=5, persistent=2),
     "linear": lambda: LinearAttention(*SIZE),
     "mamba2": lambda: Mamba2(*SIZE),
     "delta": lambda: DeltaNet(*SIZE),
