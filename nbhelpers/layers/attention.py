@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+from nbhelpers.layers.mixer import Mixer, State, join_heads, position_of, split_heads
 
 
 class Attention(Mixer):
@@ -112,7 +112,7 @@ class Attention(Mixer):
             "visible": visible[:, keep],
             "place": place[:, keep],
             "seen": seen[:, -1],
-            "position": state["position"] + length,
+            **self.start_position(len(x), position_of(state) + length),
         }
         return self.out(join_heads(y)), new
 

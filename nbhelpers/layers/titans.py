@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nbhelpers import ops
 from nbhelpers.layers import gates
-from nbhelpers.layers.mixer import State, join_heads, split_heads
+from nbhelpers.layers.mixer import State, join_heads, position_of, split_heads
 from nbhelpers.layers.recurrent import ANCHORS, MOMENTA, RecurrentMixer, note, surprise
 
 MEMORIES = ("matrix", "mlp")
@@ -69,7 +69,7 @@ class Titans(RecurrentMixer):
         For wirings that read before they write. The queries see their own token alone, not the convolution's window.
         """
         q = gates.unit(split_heads(F.silu(F.linear(x, self.qkv.weight[: self.width])), self.heads))
-        at = ANCHORS if int(state["position"][0]) % self.chunk_size else {name: name for name in ANCHORS}
+        at = ANCHORS if position_of(state) % self.chunk_size else {name: name for name in ANCHORS}
         if self.kind == "matrix":
             answer = q @ state[at["memory"]].mT
         else:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nbhelpers.layers.attention import Attention, rotate, rotation
-from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+from nbhelpers.layers.mixer import Mixer, State, join_heads, position_of, split_heads
 from nbhelpers.layers.titans import Titans
 
 
@@ -108,7 +108,7 @@ class MemoryAsContext(Mixer):
         return []
 
     def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
-        position, outputs, start = int(state["position"][0]), [], 0
+        position, outputs, start = position_of(state), [], 0
         while start < x.shape[1]:
             place = (position + start) % self.chunk_size
             stop = min(x.shape[1], start + self.chunk_size - place)
@@ -158,4 +158,4 @@ def _joined(parts: dict[str, State]) -> State:
 def _part(state: State, name: str) -> State:
     """The state of one part."""
     own = {entry[len(name) + 1 :]: tensor for entry, tensor in state.items() if entry.startswith(name + ".")}
-    return own | {"position": state["position"]} if own else {}
+    return own | {"position": state["position"]} if own and "position" in state else own

@@ -74,6 +74,20 @@ def test_masks_reach_every_mixer(family):
     torch.testing.assert_close(packed[:, 8:], model(text[:, 8:])[0], rtol=1e-9, atol=1e-9)
 
 
+COMPILED = [(family, {}) for family in FAMILIES] + [
+    (family, options) for family in ("titans", "hope") for options in ({"memory": "matrix"}, {"momentum": True})
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "options"), COMPILED)
+def test_training_is_one_graph_to_compile(family, options):
+    model, text = small(family, mixer=options), tokens(2, 17)
+    torch.compiler.reset()
+    compiled = torch.compile(lambda t: model.loss(t[:, :-1], t[:, 1:])[0], backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(text), model.loss(text[:, :-1], text[:, 1:])[0])
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_streaming_writes_what_rereading_would(family):
     model, prompt = small(family), tokens(2, 5)

@@ -49,7 +49,7 @@ def test_a_token_is_predicted_before_anything_learns_from_it():
     model, text = model_of(rate=5.0), tokens(2, 30)
     losses, _ = adapt(model, text)
     assert losses.shape == (2, 29)
-    torch.testing.assert_close(losses[:, :4], plain_losses(model, text)[:, :4].float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(losses[:, :4], plain_losses(model, text)[:, :4])
     changed = text.clone()
     changed[:, 20:] = 0
     again, _ = adapt(model, changed)
@@ -73,7 +73,7 @@ def test_pieces_that_end_with_a_period_give_the_whole(family, variant):
 
 def test_without_a_rate_adapting_is_reading():
     model, text = model_of(rate=0.0), tokens(2, 21)
-    torch.testing.assert_close(adapt(model, text)[0], plain_losses(model, text).float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(adapt(model, text)[0], plain_losses(model, text))
 
 
 def test_each_sequence_learns_for_itself_and_the_model_stays():
@@ -106,3 +106,27 @@ def test_a_model_without_token_periods_cannot_adapt():
         adapt(model, tokens(1, 4))
     with pytest.raises(ValueError, match="2 periods for 3 levels"):
         set_token_periods(model, (4, 8), 0.1)
+
+
+def test_the_start_can_be_trained_for_what_it_becomes():
+    """The derivative of the losses after the updates, against a finite difference."""
+    model, text = model_of(), tokens(1, 14)
+    weight = model.blocks[1].cms.blocks[0].up
+    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def late(step):
+        with torch.no_grad():
+            weight.add_(step * direction)
+        loss = adapt(model, text, differentiable=True)[0][0, 8:].sum()
+        with torch.no_grad():
+            weight.sub_(step * direction)
+        return loss
+
+    (gradient,) = torch.autograd.grad(late(0.0), [weight])
+    numeric = (late(1e-5) - late(-1e-5)) / 2e-5
+    torch.testing.assert_close((gradient * direction).sum(), numeric.detach(), rtol=1e-5, atol=1e-7)
+    losses, state = adapt(model, text, differentiable=True)
+    plain, own = adapt(model, text)
+    torch.testing.assert_close(losses, plain)
+    torch.testing.assert_close(state["1.cms.1.up"], own["1.cms.1.up"])
+    assert not plain.requires_grad
