@@ -166,8 +166,8 @@ def test_bad_calls_say_what_was_expected():
         mixer(torch.zeros(1, 2, 16), reset=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="heads must divide"):
         GatedDeltaNet(16, 3)
-    with pytest.raises(ValueError, match="memory is 'matirx'"):
-        Titans(16, 2, memory="matirx")
+    with pytest.raises(ValueError, match="memory is 'tree'"):
+        Titans(16, 2, memory="tree")
     with pytest.raises(ValueError, match="adaptive names kye"):
         SelfModifyingTitans(16, 2, adaptive=("kye",))
     with pytest.raises(ValueError, match="without names nonsense"):
