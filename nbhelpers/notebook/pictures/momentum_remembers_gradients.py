@@ -76,8 +76,9 @@ def ball(
     hill.set(ylabel="loss", title=f"decay {decay}, after {step} steps")
     here, last = told[step], told[: step + 1][-SHOWN:]
     share = -rate * decay ** np.arange(len(last))[::-1] * last
-    hill.text(5.3, 4.2, f"slope here {here:+.2f}".replace("-", "\N{MINUS SIGN}"), ha="right", va="top")
-    hill.text(5.3, 3.6, f"step {after - now:+.2f}".replace("-", "\N{MINUS SIGN}"), ha="right", va="top")
+    for y, name, number in ((4.2, "slope here", here), (3.6, "step", after - now)):
+        number = f"{round(float(number), 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no "-0.00"
+        hill.text(5.3, y, f"{name} {number}", ha="right", va="top")
     _bars(bars, share)
     edge = 1.15 * rate
     bars.set(xlim=(-SHOWN, 1), ylim=(-edge, edge), xticks=(-25, -20, -15, -10, -5, 0))
@@ -115,7 +116,7 @@ def recognised(ages: Any, rates: Any, told: Any, lure: Any, ideal: Any) -> Figur
     fig, (top, below) = figure(2, height=5.4, sharex=True)
     top.plot(ages, np.asarray(rates).T, color=COLOUR["middle"], lw=0.9)
     top.axhline(0.5, color=COLOUR["ink"], lw=0.8, ls=":")
-    top.text(59, 0.53, "chance", ha="right", fontsize=9)
+    top.text(0.6, 0.46, "chance", fontsize=9)
     label_line(top, 7, 0.8, "five networks", "middle")
     top.set(ylim=(0.25, 1), ylabel="told one recognised", title="shown a told gradient and a lure")
     below.plot(ages, told, color=COLOUR["middle"])
@@ -124,7 +125,7 @@ def recognised(ages: Any, rates: Any, told: Any, lure: Any, ideal: Any) -> Figur
     below.axhline(0, color=COLOUR["muted"], lw=0.8)
     label_line(below, 9, 0.27, "told", "middle")
     label_line(below, 21, 0.12, "lure", "frozen")
-    label_line(below, 32, 0.05, "told, if all gradients were at right angles", "ink", fontweight="normal", fontsize=9)
+    below.text(15, 0.2, "dotted: told, if all gradients were at right angles", fontsize=9)
     below.set(xlabel="steps ago", ylabel="cosine with the memory", xlim=(0, 60))
     for ax in (top, below):
         for age in (6, 43):
@@ -169,7 +170,7 @@ def region(steepness: Any, decay: Any, size: Any, middle: tuple[Any, Any]) -> Fi
     label_line(ax, 3.15, 0.12, "grows", "bad")
     label_line(ax, 1.0, 0.62, "rings, and dies away at\nthe pace of the memory", "good", ha="center")
     label_line(ax, 0.03, 0.06, "creeps", "good")
-    label_line(ax, 1.65, 0.06, "flips", "good")
+    label_line(ax, 1.66, 0.05, "flips", "good", fontsize=9)
     ax.set(xlim=(0, 4.2), ylim=(0, 1), xlabel="steepness: rate times curvature", ylabel="decay")
     return fig
 
@@ -201,6 +202,8 @@ def hills(w: Any, loss: Any, paths: Mapping[str, tuple[Any, Any]], shares: Mappi
     """One rough hill with where two balls went, and the share of stuck runs by seed."""
     fig, (land, share) = figure(1, 2, height=3.5, width_ratios=[2.1, 1])
     land.plot(w, loss, color=COLOUR["muted"], lw=1.2)
+    low, high = float(np.min(loss)), float(np.max(loss))
+    right = max(float(path[-1]) for path, _ in paths.values())
     for row, (name, (path, at)) in enumerate(paths.items()):
         colour = ("frozen", "middle")[row]
         land.plot(path, at, "o", color=COLOUR[colour], ms=2.5, alpha=0.5)
@@ -208,15 +211,15 @@ def hills(w: Any, loss: Any, paths: Mapping[str, tuple[Any, Any]], shares: Mappi
         land.annotate(
             f"{name} ends here",
             (path[-1], at[-1]),
-            (0, -16),
-            textcoords="offset points",
-            ha="center",
+            (float(path[-1]), low - 0.12 * (high - low)),
+            ha="left" if path[-1] == right else "right",
             va="top",
+            color=COLOUR[colour],
             fontsize=9,
             fontweight="bold",
-            color=COLOUR[colour],
+            arrowprops={"arrowstyle": "-", "color": COLOUR[colour], "lw": 0.8},
         )
-    land.set(xlabel="weight", ylabel="loss", title="one of the hills")
+    land.set(xlabel="weight", ylabel="loss", title="one of the hills", ylim=(low - 0.27 * (high - low), None))
     for row, (name, values) in enumerate(shares.items()):
         values = np.asarray(values)
         share.plot(np.full(len(values), row), 100 * values, "o", color=COLOUR[("frozen", "middle")[row]], ms=5)
