@@ -77,7 +77,9 @@ def telling(runs: Mapping[str, Any]) -> Figure:
         ends = f"after {len(run) - 1}: {run[-1]:.2f}" if settled else "flies apart"
         shown = np.where(np.abs(run - 0.5) < 6, run, np.nan)  # off the axis, a few steps are enough
         ax.plot(shown, ls=dash, color=COLOUR[colour], marker="o", ms=2.5, lw=1.6, clip_on=True)
-        ax.plot([0.02, 0.1], [1.34 - 0.1 * row] * 2, ls=dash, color=COLOUR[colour], transform=ax.transAxes, clip_on=False)
+        ax.plot(
+            [0.02, 0.1], [1.34 - 0.1 * row] * 2, ls=dash, color=COLOUR[colour], transform=ax.transAxes, clip_on=False
+        )
         label_line(ax, 0.13, 1.34 - 0.1 * row, f"{words}, {ends}", colour, transform=ax.transAxes)
     label_line(ax, 30.2, 1.08, "told", "good", ha="right")
     label_line(ax, 30.2, 0.42, "half", "muted", ha="right")
@@ -129,7 +131,9 @@ def rate_curves(rates: Any, scores: Mapping[str, Any], at_best: Callable, rules:
             ax.plot(rates, 100 * np.asarray(score[5:, row].median(0).values), ls=dash, color=COLOUR[colour])
             median = 100 * float(reported[row].median())
             ax.plot(rates[int(best[row])], median, "o", color=COLOUR[colour], ms=7)
-            label_line(ax, 0.985, 0.3 - 0.11 * row, f"{words} {median:.0f}%", colour, ha="right", transform=ax.transAxes)
+            label_line(
+                ax, 0.985, 0.3 - 0.11 * row, f"{words} {median:.0f}%", colour, ha="right", transform=ax.transAxes
+            )
         ax.set(xscale="log", ylim=(0, 102), ylabel="right (%)", title=yardstick)
     axes[1].set_xlabel("learning rate")
     return fig
