@@ -104,7 +104,7 @@ def sureness(sure: Mapping[str, Any], cap: float) -> Figure:
 
 def streams(rows: Mapping[tuple[str, float], tuple[Any, float]]) -> Figure:
     """One row of digits for each stream (images, stay): the images (n, 64) and the mean cosine of neighbours."""
-    fig, ax = figure(height=3.9)
+    fig, ax = figure(height=2.6)
     for row, ((name, stay), (images, alike)) in enumerate(rows.items()):
         top = -1.18 * row - (0.35 if name == "centred" else 0)
         strip = np.full((8, 9 * len(images)), np.nan)
@@ -115,7 +115,7 @@ def streams(rows: Mapping[tuple[str, float], tuple[Any, float]]) -> Figure:
         ax.text(-0.2, top - 0.5, f"{name}, stay {stay:g}", ha="right", va="center", fontsize=9)
         ax.text(len(images) + 0.15, top - 0.5, f"{alike:.2f}", va="center", fontsize=9)
     ax.text(16.15, 0.3, "cosine", va="center", fontsize=9, color=COLOUR["muted"])
-    ax.set(xlim=(-4.2, 17.9), ylim=(-7.5, 0.7), aspect="equal")
+    ax.set(xlim=(-4.2, 17.9), ylim=(-7.4, 0.6), aspect="equal")
     ax.axis("off")
     return fig
 
@@ -147,9 +147,10 @@ def run_of_one(runs: Mapping[str, Sequence[Any]]) -> Figure:
         right, size = 100 * np.asarray(right), np.asarray(size)
         steps = np.arange(right.shape[1])
         for ax, part in ((above, right), (below, size)):
-            ax.plot(steps, part.T, ls=dash, color=COLOUR[colour], lw=0.9, alpha=0.75)
+            ax.plot(steps, part.T, color=COLOUR[colour], lw=0.7, alpha=0.35)
+            ax.plot(steps, np.median(part, 0), ls=dash, color=COLOUR[colour], lw=2)
         label_line(above, steps[-1] + 0.6, np.median(right[:, -1]), words, colour)
         label_line(below, steps[-1] + 0.6, np.median(size[:, -5:]), words, colour)
-    above.set(ylabel="others right (%)", ylim=(0, 100))
+    above.set(ylabel="others right (%)", ylim=(40, 100))
     below.set(ylabel="size of the write", xlabel="digits of one class", xlim=(0, 49), yscale="log")
     return fig
