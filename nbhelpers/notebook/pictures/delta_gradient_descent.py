@@ -23,7 +23,7 @@ LOOKS = {  # rule -> colour, dash, name
     "dgd": ("fast", "-", "DGD"),
     "given": ("middle", (0, (6, 2)), "DGD, value given"),
 }
-FRAME = 4.8  # inches: a frame behind a slider fits a phone without scrolling
+FRAME = 4.8  # inches: a figure of this width fits a phone without scrolling
 
 
 def _frame(rows: int, height: float, **margins: float) -> tuple[Figure, Any]:
@@ -41,6 +41,7 @@ def _arrow(ax: Axes, start: float, end: float, y: float, colour: str) -> None:
 def number_lines(answers: Sequence[float], target: float, share: float) -> Figure:
     """Three layers on a number line: the answer now, the correction, and where each rule moves the answer."""
     fig, ax = figure(height=3.6)
+    fig.set_size_inches(FRAME, 3.6)
     for row, answer in enumerate(answers):
         y, correction = -1.6 * row, target - answer
         ax.plot([0, 1.05], [y, y], color=COLOUR["grid"], lw=1.2, zorder=0)
@@ -58,7 +59,7 @@ def number_lines(answers: Sequence[float], target: float, share: float) -> Figur
     label_line(ax, target - answers[0] - 0.02, -0.34, "correction", "middle", ha="right")
     label_line(ax, target + 0.02, 0.05, "right", "good")
     label_line(ax, answers[0] - 0.03, 0, "now", "ink", ha="right")
-    ax.set(xlim=(-0.02, 1.13), ylim=(-3.95, 1.05), yticks=[], xlabel="answer")
+    ax.set(xlim=(-0.05, 1.17), ylim=(-3.95, 1.05), yticks=[], xlabel="answer")
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
     return fig
@@ -90,6 +91,7 @@ def telling(runs: Mapping[str, Any]) -> Figure:
 def sureness(sure: Mapping[str, Any], cap: float) -> Figure:
     """Probability of the right class against the number of times told, by rule, and the cap of equation (9)."""
     fig, ax = figure(height=3.1)
+    fig.set_size_inches(FRAME, 3.1)
     for name, run in sure.items():
         colour, dash, words = LOOKS[name]
         run = np.asarray(run)
@@ -97,14 +99,15 @@ def sureness(sure: Mapping[str, Any], cap: float) -> Figure:
         ax.plot(times, run[times - 1], ls=dash, color=COLOUR[colour])
         label_line(ax, len(run) * 0.9, run[-1] - 0.08, words, colour, ha="right")
     ax.axhline(cap, color=COLOUR["muted"], lw=0.9, zorder=0)
-    label_line(ax, 1.1, cap + 0.05, f"never more than {cap:.0%}", "muted")
+    label_line(ax, len(run) * 0.9, cap + 0.06, f"never more than {cap:.0%}", "muted", ha="right")
     ax.set(xscale="log", ylim=(0, 1.03), xlabel="times told", ylabel="probability of its class")
     return fig
 
 
 def streams(rows: Mapping[tuple[str, float], tuple[Any, float]]) -> Figure:
     """One row of digits for each stream (images, stay): the images (n, 64) and the mean cosine of neighbours."""
-    fig, ax = figure(height=2.6)
+    fig, ax = figure(height=2.4)
+    fig.set_size_inches(5.6, 2.4)
     for row, ((name, stay), (images, alike)) in enumerate(rows.items()):
         top = -1.18 * row - (0.35 if name == "centred" else 0)
         strip = np.full((8, 9 * len(images)), np.nan)
@@ -112,7 +115,7 @@ def streams(rows: Mapping[tuple[str, float], tuple[Any, float]]) -> Figure:
             strip[:, 9 * place : 9 * place + 8] = image.reshape(8, 8)
         low, high = (-0.12, 1) if name == "raw" else (-0.8, 0.8)
         ax.imshow(strip, cmap="Greys", vmin=low, vmax=high, extent=(0, len(images), top - 1, top), interpolation="none")
-        ax.text(-0.2, top - 0.5, f"{name}, stay {stay:g}", ha="right", va="center", fontsize=9)
+        ax.text(-0.2, top - 0.5, f"{name}, stay {stay:g}", ha="right", va="center", fontsize=8.5)
         ax.text(len(images) + 0.15, top - 0.5, f"{alike:.2f}", va="center", fontsize=9)
     ax.text(16.15, 0.3, "cosine", va="center", fontsize=9, color=COLOUR["muted"])
     ax.set(xlim=(-4.2, 17.9), ylim=(-7.4, 0.6), aspect="equal")
@@ -142,6 +145,7 @@ def rate_curves(rates: Any, scores: Mapping[str, Any], at_best: Callable, rules:
 def run_of_one(runs: Mapping[str, Sequence[Any]]) -> Figure:
     """By rule: other classes right and size of each write, both (seeds, steps), during a run of one class."""
     fig, (above, below) = figure(2, height=4.6, sharex=True)
+    fig.set_size_inches(FRAME, 4.6)
     for name, (right, size) in runs.items():
         colour, dash, words = LOOKS[name]
         right, size = 100 * np.asarray(right), np.asarray(size)
@@ -152,5 +156,5 @@ def run_of_one(runs: Mapping[str, Sequence[Any]]) -> Figure:
         label_line(above, steps[-1] + 0.6, np.median(right[:, -1]), words, colour)
         label_line(below, steps[-1] + 0.6, np.median(size[:, -5:]), words, colour)
     above.set(ylabel="others right (%)", ylim=(40, 100))
-    below.set(ylabel="size of the write", xlabel="digits of one class", xlim=(0, 49), yscale="log")
+    below.set(ylabel="size of the write", xlabel="digits of one class", xlim=(0, 55), yscale="log")
     return fig
