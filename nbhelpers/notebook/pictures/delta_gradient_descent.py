@@ -82,8 +82,8 @@ def telling(runs: Mapping[str, Any]) -> Figure:
             [0.02, 0.1], [1.34 - 0.1 * row] * 2, ls=dash, color=COLOUR[colour], transform=ax.transAxes, clip_on=False
         )
         label_line(ax, 0.13, 1.34 - 0.1 * row, f"{words}, {ends}", colour, transform=ax.transAxes)
-    label_line(ax, 30.2, 1.08, "told", "good", ha="right")
-    label_line(ax, 30.2, 0.42, "half", "muted", ha="right")
+    label_line(ax, 30.2, 1.13, "told", "good", ha="right")
+    label_line(ax, 30.2, 0.36, "half", "muted", ha="right")
     ax.set(xlim=(-0.3, 30.5), ylim=(-0.45, 2.15), xlabel="times told", ylabel="answer")
     return fig
 
@@ -116,7 +116,7 @@ def streams(rows: Mapping[tuple[str, float], tuple[Any, float]]) -> Figure:
         low, high = (-0.12, 1) if name == "raw" else (-0.8, 0.8)
         ax.imshow(strip, cmap="Greys", vmin=low, vmax=high, extent=(0, len(images), top - 1, top), interpolation="none")
         ax.text(-0.2, top - 0.5, f"{name}, stay {stay:g}", ha="right", va="center", fontsize=8.5)
-        ax.text(len(images) + 0.15, top - 0.5, f"{alike:.2f}", va="center", fontsize=9)
+        ax.text(len(images) + 0.15, top - 0.5, f"{round(alike, 2) + 0:.2f}", va="center", fontsize=9)
     ax.text(16.15, 0.3, "cosine", va="center", fontsize=9, color=COLOUR["muted"])
     ax.set(xlim=(-4.2, 17.9), ylim=(-7.4, 0.6), aspect="equal")
     ax.axis("off")
