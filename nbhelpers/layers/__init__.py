@@ -11,6 +11,8 @@ from nbhelpers.layers.mlp import GatedMLP
 from nbhelpers.layers.recurrent import DeltaNet, GatedDeltaNet, LinearAttention, Mamba2
 from nbhelpers.layers.self_modifying import SelfModifyingTitans
 from nbhelpers.layers.titans import Titans
+from nbhelpers.layers.trace import trace
+from nbhelpers.layers.wirings import MemoryAsContext, MemoryAsGate, MemoryAsLayer
 
 __all__ = [
     "VARIANTS",
@@ -22,8 +24,12 @@ __all__ = [
     "LevelSpec",
     "LinearAttention",
     "Mamba2",
+    "MemoryAsContext",
+    "MemoryAsGate",
+    "MemoryAsLayer",
     "Mixer",
     "SelfModifyingTitans",
     "ShortConvolution",
     "Titans",
+    "trace",
 ]

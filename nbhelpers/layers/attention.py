@@ -8,26 +8,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+from nbhelpers.layers.mixer import Mixer, State, join_heads, position_of, split_heads
 
 
 class Attention(Mixer):
     """Causal softmax attention with rotary positions (RoPE), on torch's ``scaled_dot_product_attention``.
 
     The state is the cache: keys and values of all tokens seen (of the last ``window`` ones, if given), whether each may
-    still be looked at, and how many real tokens each row has seen. It grows; all other mixers of the book have states
-    of constant size.
+    still be looked at, its place among the real tokens of its document, and how many of these each row has seen. It
+    grows; the states of all other mixers of the book do not.
 
     Parameters
     ----------
     width, heads: model width and number of heads.
     window: how many tokens a query sees, itself included; None for all of them.
     theta: base of the rotary frequencies, default 10,000.
+    persistent: learned tokens that every query sees besides, as if they stood at the first place (Titans'
+        persistent memory); default 0.
     """
 
     grows: ClassVar[bool] = True
+    memory_names: ClassVar[tuple[str, ...]] = ("keys", "values")
+    minimises: ClassVar[str] = "weighted squared error to all values seen, anew for each query"
+    solver: ClassVar[str] = "closed form (softmax)"
 
-    def __init__(self, width: int, heads: int, chunk_size: int = 64, window: int | None = None, theta: float = 1e4):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        chunk_size: int = 64,
+        window: int | None = None,
+        theta: float = 1e4,
+        persistent: int = 0,
+    ):
         super().__init__(width, heads, chunk_size)
         if self.head_width % 2:
             raise ValueError(f"A head is {self.head_width} wide; rotary positions turn pairs, so it must be even.")
@@ -36,6 +49,7 @@ class Attention(Mixer):
         self.window, self.theta = window, theta
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
+        self.persistent = nn.Parameter(torch.randn(persistent, width)) if persistent else None
 
     def initial_state(self, batch: int, position: int = 0) -> State:
         empty = self.out.weight.new_zeros(batch, self.heads, 0, self.head_width)
@@ -44,6 +58,7 @@ class Attention(Mixer):
             "keys": empty,
             "values": empty,
             "visible": torch.zeros(batch, 0, dtype=torch.bool, device=device),
+            "place": torch.zeros(batch, 0, dtype=torch.int64, device=device),
             "seen": torch.zeros(batch, dtype=torch.int64, device=device),
             **self.start_position(batch, position),
         }
@@ -62,37 +77,57 @@ class Attention(Mixer):
         q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, -1))
         real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if padding is None else ~padding
         seen = state["seen"][:, None] + real.cumsum(1)
+        if reset is not None:  # a document counts from its own first token
+            seen = seen - torch.where(reset, seen - real.long(), 0).cummax(1).values
+        place = torch.cat([state["place"], seen - 1], 1)  # how many real tokens came before it
         turn = rotation(seen - 1, self.head_width, self.theta, torch.promote_types(x.dtype, torch.float32))
         q, k = rotate(q, *turn), rotate(k, *turn)
         k, v = torch.cat([state["keys"].to(k.dtype), k], 2), torch.cat([state["values"].to(v.dtype), v], 2)
         visible = torch.cat([state["visible"], real], 1)
 
-        if reset is None and padding is None and self.window is None and (before == 0 or length == 1):
+        easy = self.window is None and self.persistent is None
+        if reset is None and padding is None and easy and (before == 0 or length == 1):
             # A cache may hold hidden tokens, of another document or padding: then the mask has to say so.
             mask = None if before == 0 or bool(visible.all()) else visible[:, None, None]
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=before == 0)
         else:
-            mask, visible = self._mask(visible, reset, before, length)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+            mask, visible = self._mask(visible, place, reset, before)
+            if self.persistent is None:
+                y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
+            else:
+                _, ever_k, ever_v = self.qkv(self.persistent).unflatten(-1, (3, self.heads, -1)).permute(1, 2, 0, 3)
+                count = len(self.persistent)
+                y = F.scaled_dot_product_attention(
+                    q,
+                    torch.cat([ever_k.expand(len(x), -1, -1, -1), k], 2),
+                    torch.cat([ever_v.expand(len(x), -1, -1, -1), v], 2),
+                    attn_mask=torch.cat([mask.new_ones(*mask.shape[:2], count), mask], 2)[:, None],
+                )
         if padding is not None:
             y = y.masked_fill(padding[:, None, :, None], 0)
-        keep = slice(None) if self.window is None else slice(-(self.window - 1) or k.shape[2], None)
+        keep = slice(0 if self.window is None else self._first_needed(visible, place), None)
         new = {
             "keys": k[:, :, keep],
             "values": v[:, :, keep],
             "visible": visible[:, keep],
+            "place": place[:, keep],
             "seen": seen[:, -1],
-            "position": state["position"] + length,
+            **self.start_position(len(x), position_of(state) + length),
         }
         return self.out(join_heads(y)), new
 
-    def _mask(self, visible, reset, before, length):
+    def _first_needed(self, visible, place):
+        """The first place in the cache that the next token of any row may still look at."""
+        needed = (visible & (place[:, -1:] - place < self.window - 1)).any(0)
+        return int(needed.nonzero()[0]) if needed.any() else len(needed)
+
+    def _mask(self, visible, place, reset, before):
         """Who may look at whom (B, L, before + L), and which tokens are visible to what comes after this piece."""
-        total = before + length
-        query = torch.arange(before, total, device=visible.device)[:, None]
-        key = torch.arange(total, device=visible.device)[None]
-        sees = (key <= query) if self.window is None else (key <= query) & (key > query - self.window)
-        sees = sees[None] & visible[:, None]
+        query = torch.arange(before, visible.shape[1], device=visible.device)[:, None]
+        key = torch.arange(visible.shape[1], device=visible.device)[None]
+        sees = (key <= query) & visible[:, None]
+        if self.window is not None:
+            sees = sees & (place[:, before:, None] - place[:, None] < self.window)
         if reset is not None:
             document = reset.cumsum(1)
             origin = torch.cat([document.new_zeros(len(document), before), document], 1)

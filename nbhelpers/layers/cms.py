@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from nbhelpers.layers.mlp import WEIGHTS, GatedMLP
+from nbhelpers.levels import OUTER, LevelRow
 
 VARIANTS = ("sequential", "nested", "independent")
 State = dict[str, Tensor]
@@ -142,6 +143,19 @@ class ContinuumMemory(nn.Module):
         if self.variant == "independent":
             groups[0]["params"].append(self.mix)
         return groups
+
+    def level_rows(self) -> list[LevelRow]:
+        """One level a block for ``nbhelpers.levels.table_of_levels``."""
+        rows = []
+        for ℓ, level in enumerate(self.levels):
+            members = (*self.norms[ℓ].parameters(), *self.blocks[ℓ].parameters())
+            if level.period_tokens is not None:
+                period, by, names = f"{level.period_tokens} tokens", "gradient step", WEIGHTS
+            else:
+                period = "never" if level.period_steps == math.inf else f"{level.period_steps} step(s) of training"
+                by, names = "outer optimizer", ()
+            rows.append(LevelRow(f"block {ℓ}", OUTER, period, by, members, tuple(f"{ℓ}.{name}" for name in names)))
+        return rows
 
     @classmethod
     def stack(cls, mlps: list[GatedMLP], norms: list[nn.RMSNorm], levels: tuple[LevelSpec, ...]) -> ContinuumMemory:

@@ -19,6 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from nbhelpers.levels import OUTER, LevelRow
 from nbhelpers.ops.conventions import at_position
 
 State = dict[str, Tensor]
@@ -29,6 +30,9 @@ class Mixer(nn.Module):
 
     state_belongs_to: ClassVar[str] = "sequence"
     grows: ClassVar[bool] = False  # whether the state grows with the tokens seen
+    memory_names: ClassVar[tuple[str, ...]] = ("memory", "W1", "W2")  # entries of the state that hold what was learned
+    minimises: ClassVar[str] = ""  # inner objective, in words
+    solver: ClassVar[str] = ""  # how the memory follows it
 
     def __init__(self, width: int, heads: int, chunk_size: int = 64):
         super().__init__()
@@ -80,14 +84,16 @@ class Mixer(nn.Module):
                 raise ValueError(
                     f"{name} is {tuple(mask.shape)} of {mask.dtype}; expected {tuple(x.shape[:2])} of torch.bool."
                 )
-        state = self.initial_state(len(x)) if state is None else state
+        if state is None:  # a position that is not there is 0, known without reading a tensor (one graph to compile)
+            state = self.initial_state(len(x))
+            del state["position"]
         if reset is None and padding is None and truncate is None:
             return self.mix(x, state)
         return self._masked(x, state, reset, padding, truncate)
 
     def _masked(self, x, state, reset, padding, truncate):
         """Cut the piece where a mask changes or the state is detached, and mix part by part."""
-        length, position = x.shape[1], int(state["position"][0])
+        length, position = x.shape[1], position_of(state)
         every = None if truncate is None else _whole("truncate", truncate) * self.chunk_size
         cuts = {0, length}
         if reset is not None:
@@ -106,14 +112,26 @@ class Mixer(nn.Module):
             y, new = self.mix(x[:, start:stop], state)
             if padding is not None and padding[:, start].any():
                 y = y.masked_fill(padding[:, start, None, None], 0)
-                new = choose(padding[:, start], state | {"position": new["position"]}, new)
+                new = choose(padding[:, start], state, new)
             state = new
             outputs.append(y)
         return torch.cat(outputs, 1), state
 
+    def level_rows(self) -> list[LevelRow]:
+        """The mixer's levels for ``nbhelpers.levels.table_of_levels``: its memory, and the weights around it."""
+        return [
+            LevelRow("memory", self.minimises, "1 token", self.solver, state=self.memory_names),
+            LevelRow("projections", OUTER, "1 step of training", "outer optimizer", tuple(self.parameters())),
+        ]
+
     def start_position(self, batch: int, position: int) -> State:
         """The part of the state that says where the sequence stands."""
         return {"position": at_position(position, batch)}
+
+
+def position_of(state: State) -> int:
+    """How many tokens the sequences have behind them; a state without a position stands at the beginning."""
+    return int(state["position"][0]) if "position" in state else 0
 
 
 def choose(rows: Tensor, a: State, b: State) -> State:

@@ -92,6 +92,9 @@ class RecurrentMixer(Mixer):
 class LinearAttention(RecurrentMixer):
     """M_t = M_{t-1} + v_t k_tᵀ (paper-facts §1.7)."""
 
+    minimises: ClassVar[str] = "−⟨M k, v⟩"
+    solver: ClassVar[str] = "gradient step of rate 1"
+
     def rule(self, q, k, v, raw, state, record):
         return ops.linear_attention(q, k, v, state, chunk_size=self.chunk_size)
 
@@ -102,6 +105,9 @@ class Mamba2(RecurrentMixer):
     Source: Dao and Gu 2024 (arXiv 2405.21060), the scalar decay per head. There keys and queries are shared by the
     heads; here each head has its own, as in the other mixers, and the state is (width/heads)² per head.
     """
+
+    minimises: ClassVar[str] = "−⟨M k, v⟩ + fading"
+    solver: ClassVar[str] = "gradient step, retention"
 
     gate_names = ("step",)
     unit_keys = False
@@ -126,6 +132,9 @@ class Mamba2(RecurrentMixer):
 class DeltaNet(RecurrentMixer):
     """M_t = M_{t-1} − β_t (M_{t-1} k_t − v_t) k_tᵀ, β = σ(·) (paper-facts §9.4)."""
 
+    minimises: ClassVar[str] = "½‖M k − v‖²"
+    solver: ClassVar[str] = "gradient step"
+
     gate_names = ("write_strength",)
 
     def rule(self, q, k, v, raw, state, record):
@@ -136,6 +145,9 @@ class DeltaNet(RecurrentMixer):
 
 class GatedDeltaNet(RecurrentMixer):
     """M_t = α_t M_{t-1} − β_t (α_t M_{t-1} k_t − v_t) k_tᵀ, decay first (paper-facts §9.4)."""
+
+    minimises: ClassVar[str] = "½‖M k − v‖² + fading"
+    solver: ClassVar[str] = "retention, then gradient step"
 
     gate_names = ("write_strength", "retention")
 

@@ -14,6 +14,8 @@ read live (``read``). All memories share k, η, α, so one call of the op per ch
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,7 +23,7 @@ from torch.nn import functional as F
 from nbhelpers import ops
 from nbhelpers.layers import gates
 from nbhelpers.layers.convolution import ShortConvolution
-from nbhelpers.layers.mixer import Mixer, State, join_heads, split_heads
+from nbhelpers.layers.mixer import Mixer, State, join_heads, position_of, split_heads
 from nbhelpers.layers.recurrent import ANCHORS, MOMENTA, note
 from nbhelpers.layers.titans import MEMORIES, initial_mlp
 
@@ -50,6 +52,9 @@ class SelfModifyingTitans(Mixer):
     With adaptive=(), own_values=False, erase="none", momentum=True and read="after" this is Titans with keys and
     values from residual memories instead of matrices.
     """
+
+    minimises: ClassVar[str] = "½‖f(k) − v̂‖² of own targets v̂ + fading"
+    solver: ClassVar[str] = "delta gradient descent, retention"
 
     def __init__(
         self,
@@ -124,17 +129,19 @@ class SelfModifyingTitans(Mixer):
 
     def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
         projected, tail = self.convolution(self.inputs(x), state["tail"])
-        address, *static = split_heads(F.silu(projected), self.heads).chunk(projected.shape[-1] // self.width, -1)
+        address, *static = (split_heads(part, self.heads) for part in F.silu(projected).split(self.width, -1))
         address = F.rms_norm(address, (self.head_width,))
         μ = None
         if self.momentum:
             μ = gates.momentum_decay(self.momentum_gate(x).transpose(1, 2))
-        position, length = int(state["position"][0]), x.shape[1]
+        position, length = position_of(state), x.shape[1]
         memory, outputs = {name: W for name, W in state.items() if name != "tail"}, []
         start = 0
         while start < length:
             stop = min(length, start + self.chunk_size - (position + start) % self.chunk_size)
             piece = slice(start, stop)
+            if (position + start) % self.chunk_size == 0:
+                memory.pop("position", None)  # at a chunk's start the op need not know it
             y, memory = self._chunk(
                 address[:, :, piece], static[0][:, :, piece] if static else None,
                 None if μ is None else μ[:, :, piece], memory, (position + start) % self.chunk_size == 0, record,
@@ -142,7 +149,7 @@ class SelfModifyingTitans(Mixer):
             outputs.append(y)
             start = stop
         y = join_heads(self.norm(torch.cat(outputs, 2))) * F.silu(self.output_gate(x))
-        return self.out(y), {**memory, "tail": tail}
+        return self.out(y), {**memory, "tail": tail, **self.start_position(len(x), position + length)}
 
     def _chunk(self, x, q, μ, memory, begins, record):
         """A chunk or a part of one: make k, v, η, α, v̂ from the memories at its start, then write and read."""

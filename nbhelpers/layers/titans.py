@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nbhelpers import ops
 from nbhelpers.layers import gates
-from nbhelpers.layers.mixer import State
-from nbhelpers.layers.recurrent import MOMENTA, RecurrentMixer, note, surprise
+from nbhelpers.layers.mixer import State, join_heads, position_of, split_heads
+from nbhelpers.layers.recurrent import ANCHORS, MOMENTA, RecurrentMixer, note, surprise
 
 MEMORIES = ("matrix", "mlp")
 
@@ -27,6 +30,9 @@ class Titans(RecurrentMixer):
     momentum: whether there is an S; default True.
     chunk_size, window: as in ``RecurrentMixer``; here the chunk is part of the rule.
     """
+
+    minimises: ClassVar[str] = "½‖f(k) − v‖² + fading"
+    solver: ClassVar[str] = "momentum, retention"
 
     def __init__(
         self,
@@ -56,6 +62,19 @@ class Titans(RecurrentMixer):
         if "momentum_decay" not in self.gate_names:
             return memory
         return memory | {MOMENTA[name]: torch.zeros_like(W) for name, W in memory.items()}
+
+    def recall(self, x: Tensor, state: State) -> Tensor:
+        """What the memory of the last chunk boundary answers to queries of x (B, L, D), nothing written: (B, L, D).
+
+        For wirings that read before they write. The queries see their own token alone, not the convolution's window.
+        """
+        q = gates.unit(split_heads(F.silu(F.linear(x, self.qkv.weight[: self.width])), self.heads))
+        at = ANCHORS if position_of(state) % self.chunk_size else {name: name for name in ANCHORS}
+        if self.kind == "matrix":
+            answer = q @ state[at["memory"]].mT
+        else:
+            answer = ops.mlp_recall(state[at["W1"]], state[at["W2"]], q)
+        return join_heads(self.norm(answer))
 
     def rule(self, q, k, v, raw, state, record):
         α = gates.retention(raw["retention"])

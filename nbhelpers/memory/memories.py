@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nbhelpers.memory.activation import activation_named
+from nbhelpers.memory.activation import value_named
 
 Parameters = dict[str, Tensor]
 
@@ -68,4 +68,4 @@ class ResidualMLP:
         return {"W1": self._hidden(W, z), "W2": z}
 
     def _hidden(self, W, z):
-        return activation_named(self.activation)(times(W["W2"], z))[0]
+        return value_named(self.activation)(times(W["W2"], z))

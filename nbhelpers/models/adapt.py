@@ -14,20 +14,25 @@ from nbhelpers.models.language_model import LanguageModel, State
 LAST = "last_token"
 
 
-def adapt(model: LanguageModel, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+def adapt(
+    model: LanguageModel, tokens: Tensor, state: State | None = None, *, differentiable: bool = False
+) -> tuple[Tensor, State]:
     """Predict each token, then learn from it: the loss of a finished period moves the levels whose period it was.
 
     Every token is predicted before anything has learned from it. The change is per sequence and lives in the state;
-    the model's weights stay as they are. Nothing is differentiable through this call.
+    the model's weights stay as they are.
 
-    A text may come in pieces. Pieces whose ends are multiples of the shortest period (the first piece: plus one token,
-    which nothing predicts) give the same numbers as the whole; elsewhere gradients through the mixers' states are cut
-    at the end of the piece.
+    The inner gradient is that of the tokens between two ticks of the fastest level; it does not reach back through the
+    mixers' states. A text may come in pieces. Pieces whose ends are multiples of the shortest period (the first piece:
+    plus one token, which nothing predicts) give the same numbers as the whole; elsewhere the end of the piece cuts as
+    a tick does.
 
     Parameters
     ----------
     tokens: (B, L) int64.
     state: what the last call returned; None begins.
+    differentiable: keep the graph, so that the losses can be differentiated through the updates, with respect to the
+        model's weights: the blocks' learned starts are then trained for what they become (as in MAML). Default False.
 
     Returns
     -------
@@ -55,7 +60,9 @@ def adapt(model: LanguageModel, tokens: Tensor, state: State | None = None) -> t
     losses, start = [], 0
     while start < inputs.shape[1]:
         stop = min(inputs.shape[1], *(start + p - (position + start) % p for p in periods))
-        loss, state = _learn_piece(model, inputs[:, start:stop], targets[:, start:stop], state, position + stop)
+        loss, state = _learn_piece(
+            model, inputs[:, start:stop], targets[:, start:stop], state, position + stop, differentiable
+        )
         losses.append(loss)
         start = stop
     losses = torch.cat(losses, 1) if losses else sequence.new_zeros(len(tokens), 0, dtype=torch.float32)
@@ -81,22 +88,32 @@ def set_token_periods(model: LanguageModel, periods: tuple[int | None, ...], lea
         )
 
 
-def _learn_piece(model, inputs, targets, state, position):
+def _learn_piece(model, inputs, targets, state, position, differentiable):
     """Read one piece with the weights as they are, sum its gradients, and step the levels whose period is over."""
     changes = {
-        f"{i}.cms.{ℓ}.{name}": state[f"{i}.cms.{ℓ}.{name}"].detach().requires_grad_()
+        f"{i}.cms.{ℓ}.{name}": _leaf(state[f"{i}.cms.{ℓ}.{name}"], differentiable)
         for i, block in enumerate(model.blocks)
         for ℓ in block.cms.adapting()
         for name in WEIGHTS
     }
     with torch.enable_grad():
         logits, new = model(inputs, state | changes)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
-        gradients = dict(zip(changes, torch.autograd.grad(loss.sum(), list(changes.values())), strict=True))
-    new = {name: tensor.detach() for name, tensor in new.items()}
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+        found = torch.autograd.grad(loss.sum(), list(changes.values()), create_graph=differentiable)
+    gradients = dict(zip(changes, found, strict=True))
+    if not differentiable:
+        new, loss = {name: tensor.detach() for name, tensor in new.items()}, loss.detach()
     for i, block in enumerate(model.blocks):
         prefix = f"{i}.cms."
         own = {name[len(prefix) :]: tensor for name, tensor in new.items() if name.startswith(prefix)}
         mine = {name[len(prefix) :]: tensor for name, tensor in gradients.items() if name.startswith(prefix)}
         new |= {prefix + name: tensor for name, tensor in block.cms.learn(own, mine, position).items()}
-    return loss.detach(), new
+    return loss, new
+
+
+def _leaf(change: Tensor, differentiable: bool) -> Tensor:
+    """A tensor to differentiate with respect to: cut off from its past, unless that is to be differentiated too."""
+    if differentiable and change.requires_grad:
+        return change.view_as(change)  # a name of its own for this piece: earlier pieces do not count twice
+    return change.detach().requires_grad_()

@@ -100,7 +100,8 @@ class LanguageModel(nn.Module):
     def loss(self, tokens: Tensor, targets: Tensor, state: State | None = None, **masks) -> tuple[Tensor, State]:
         """Mean next-token loss in nats: tokens, targets (B, L)."""
         logits, state = self(tokens, state, **masks)
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten()), state
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten()), state
 
     def parameter_count(self) -> int:
         """Number of parameters; the table that is input and output counts once."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nbhelpers.memory.activation import VALUES, activation_named
+from nbhelpers.memory.activation import value_named
 from nbhelpers.ops.conventions import (
     State,
     at_position,
@@ -59,7 +59,7 @@ def mlp_state(W1: Tensor, W2: Tensor) -> State:
 
 def mlp_recall(W1: Tensor, W2: Tensor, z: Tensor, activation: str = "gelu") -> Tensor:
     """f(z) = z + W₁ σ(W₂ z) for rows of inputs: (…, D, Dh), (…, Dh, D), (…, L, D) → (…, L, D)."""
-    return z + VALUES[activation](z @ W2.mT) @ W1.mT
+    return z + value_named(activation)(z @ W2.mT) @ W1.mT
 
 
 @inner_precision
@@ -89,10 +89,10 @@ def self_modifying_mlp_sequential(
     _check_options(queries, keys, values, state, momentum_decay, objective, erase)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
-    σ = activation_named(activation)
+    σ = value_named(activation)
 
     def f(W1, W2, z):
-        return z + recall(W1, σ(recall(W2, z))[0])
+        return z + recall(W1, σ(recall(W2, z)))
 
     def loss(W1, W2, k, v):  # rows of the batch are independent: the gradient of the sum is the gradient of each
         return 0.5 * (f(W1, W2, k) - v).square().sum() if objective == "l2" else -(f(W1, W2, k) * v).sum()
@@ -115,7 +115,7 @@ def self_modifying_mlp_sequential(
         else:
             μ = momentum_decay[:, :, t].reshape(η.shape)
             S1, S2 = μ * S1 - η * G1, μ * S2 - η * G2
-        a = F.normalize(σ(recall(anchor[1], k))[0], dim=-1, eps=1e-6)
+        a = F.normalize(σ(recall(anchor[1], k)), dim=-1, eps=1e-6)
         erase_1 = η * outer(recall(W1, a), a) if erase == "both" else 0
         erase_2 = η * outer(recall(W2, k), k) if erase in ("both", "inner") else 0
         W1, W2 = α * W1 - erase_1 + S1, α * W2 - erase_2 + S2

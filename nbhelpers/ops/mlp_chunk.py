@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nbhelpers.memory.activation import VALUES, activation_named
+from nbhelpers.memory.activation import activation_named, value_named
 from nbhelpers.ops.chunk import Rows, Tables, advance, column, ends_per_chunk, live_read, make_tables, solve
 from nbhelpers.ops.conventions import State, at_position, position_of, segments
 
@@ -108,11 +108,11 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     if read == "chunk_start":
         starts = begin_W if len(begin_W) > 1 else [anchor]
         A1, A2 = _stack(starts, asked)
-        return (q + VALUES[activation](q @ A2.mT) @ A1.mT).flatten(3, 4), W, anchor, S
+        return (q + value_named(activation)(q @ A2.mT) @ A1.mT).flatten(3, 4), W, anchor, S
     (W1, W2), (S1, S2) = (_stack(pair, asked) for pair in (begin_W, begin_S))
     (a,) = _stack([(a,) for a in hidden_keys], asked)
     h = live_read(tables, q, k, Rows(*_stack(rows_2, asked)), W2, S2, read)
-    y = q + live_read(tables, VALUES[activation](h), a, Rows(*_stack(rows_1, asked)), W1, S1, read)
+    y = q + live_read(tables, value_named(activation)(h), a, Rows(*_stack(rows_1, asked)), W1, S1, read)
     return y.flatten(3, 4), W, anchor, S
 
 
@@ -124,12 +124,12 @@ def _rows(g, key, held, S, strength, tables, inverse) -> Rows:
     D, P, _ = tables
     if strength is None:
         return Rows(g) if P is None else Rows(None, g)
-    right = -(strength * D[..., :-1, :1]) * held
+    fade = strength * D[..., :-1, :1]
     if P is None:
-        right = g + right
+        right = torch.addcmul(g, fade, held, value=-1)
     else:
         heard = P[..., :-1, :1] * (key @ S.mT) + (P[..., :-1, 1:] * (key @ key.mT)) @ g
-        right = right - strength * heard
+        right = -fade * held - strength * heard
     r = solve(D[..., :-1, 1:], strength * key, key, right) if inverse is None else inverse @ right
     return Rows(r) if P is None else Rows(r, g)
 

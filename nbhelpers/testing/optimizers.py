@@ -11,12 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nbhelpers.testing.property import chosen, fail
+
 Factory = Callable[[Any], Optimizer]
 STEPS = 7  # long enough to cross a period of 2, 3 or 5 and stop inside it
-
-
-class PropertyFailed(AssertionError):
-    """A property does not hold; the message says which, what was expected and what usually causes it."""
 
 
 def check_optimizer(factory: Factory, *, takes: str = "parameters", without: tuple[str, ...] = ()) -> list[str]:
@@ -54,10 +52,7 @@ def check_optimizer(factory: Factory, *, takes: str = "parameters", without: tup
     properties = dict(PROPERTIES)
     if takes == "modules":
         del properties["shapes"]
-    unknown = set(without) - set(PROPERTIES)
-    if unknown:
-        raise ValueError(f"without names {', '.join(sorted(unknown))}; the properties are {', '.join(PROPERTIES)}.")
-    held = [name for name in properties if name not in without]
+    held = list(chosen(properties, without))
     for name in held:
         properties[name](Trial(factory, takes))
     return held
@@ -102,11 +97,6 @@ class Trial:
         (sign * self.loss(net, t)).backward()
         for optimizer in optimizers:
             optimizer.step()
-
-
-def fail(name: str, found: str, advice: str) -> None:
-    """Raise PropertyFailed with what was found and what usually helps."""
-    raise PropertyFailed(f"{name}: {found}. {advice}")
 
 
 def values(net: nn.Module) -> dict[str, Tensor]:

@@ -7,12 +7,15 @@
 One table from one run. Every mixer sits in a model of 4 layers, 128 wide, 4 heads; one round runs each model once,
 forward and backward, and rounds are interleaved, so that a machine that slows down slows all of them. Time is CPU time
 of the whole process (on a GPU: its own events). A ratio is the median over rounds of mixer / attention per token.
+Where the package titans-pytorch is installed (it is not among the requirements), its memory is a row too, one head
+and one gradient a chunk.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import resource
 import statistics
 import subprocess
@@ -40,6 +43,24 @@ MODELS = {
 }
 
 
+PUBLIC = "titans-pytorch (public)"
+if importlib.util.find_spec("titans_pytorch"):
+    MODELS[PUBLIC] = ("transformer", {})
+
+
+class PublicTitans(torch.nn.Module):
+    """The memory of titans-pytorch behind this book's call. It takes no optimizer step on a CPU with several heads."""
+
+    def __init__(self, width: int, chunk_size: int) -> None:
+        super().__init__()
+        from titans_pytorch import NeuralMemory
+
+        self.memory = NeuralMemory(dim=width, chunk_size=chunk_size, batch_size=chunk_size, heads=1)
+
+    def forward(self, x, state=None):
+        return self.memory(x)[0], {}
+
+
 def build(name: str, device: str, chunk_size: int, width: int, layers: int, heads: int) -> LanguageModel:
     """The model of a row, with the MLP of the Transformer in every block, so that mixers alone differ."""
     family, options = MODELS[name]
@@ -48,7 +69,11 @@ def build(name: str, device: str, chunk_size: int, width: int, layers: int, head
         family, VOCABULARY, width, layers, heads, hidden=8 * round(width / 3), chunk_size=chunk_size, periods=(1,),
         mixer=options,
     )  # fmt: skip
-    return LanguageModel(config).to(device)
+    model = LanguageModel(config)
+    if name == PUBLIC:
+        for block in model.blocks:
+            block.mixer = PublicTitans(width, chunk_size)
+    return model.to(device)
 
 
 def step(model, tokens: torch.Tensor, device: str) -> float:
