@@ -357,12 +357,14 @@ _SETTLE_MISTAKES = {
 
 
 def _check_settle(function: Callable) -> str | None:
-    for seed, (count, pixels, rounds) in enumerate([(3, 20, 4), (9, 24, 3), (8, 30, 5), (2, 8, 2), (2, 7, 3)]):
-        draws = np.random.default_rng(200 + seed)
-        import torch
+    import torch
 
-        patterns = torch.tensor(draws.choice([-1.0, 1.0], (count, pixels)))
-        state = torch.tensor(draws.choice([-1.0, 1.0], pixels))
+    cases = [(torch.tensor([[1.0, 1, 1], [1, -1, -1]]), torch.tensor([-1.0, 1, 1]), 1)]  # the first pixel gets zero
+    for seed, (count, pixels, rounds) in enumerate([(3, 20, 4), (9, 24, 3), (8, 30, 5)]):
+        draws = np.random.default_rng(200 + seed)
+        patterns, state = (torch.tensor(draws.choice([-1.0, 1.0], shape)) for shape in ((count, pixels), pixels))
+        cases.append((patterns, state, rounds))
+    for patterns, state, rounds in cases:
         answer = call(function, state.clone(), patterns.clone(), rounds)
         complaint = _name_the_mistake(
             compare_numbers,

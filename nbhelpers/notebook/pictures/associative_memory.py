@@ -43,7 +43,8 @@ def stamps(keys: Any, values: Any, alike: Any) -> Figure:
         digit(ax, key / key.max(), 0.3, y + 1.3, 2.2, TOLD)
         digit(ax, value, 0.3, y, 2.2, TOLD)
         _stamp(ax, np.outer(value, key), 3.4, y, 2.4)
-        ax.text(6.0, y + 1.2, f"answers at\n{similarity:.2f}", va="center", fontsize=9.5, color=COLOUR["slow"])
+        label_line(ax, 6.1, y + 1.2, f"{similarity:.2f}", "slow")
+        ax.plot([8.0, 8.4], [y + 1.2, y + 1.2], color=COLOUR["muted"], lw=0.9)
     _stamp(ax, whole, 9.2, 6.6, 3.4)
     answer = whole @ keys[-1]
     digit(ax, keys[-1] / keys[-1].max(), 9.7, 3.3, 2.4, TOLD)
@@ -51,13 +52,13 @@ def stamps(keys: Any, values: Any, alike: Any) -> Figure:
     for x, y, text in [
         (1.4, 11.0, "key and\nvalue"),
         (4.6, 10.8, "stamp"),
-        (10.9, 10.65, "the sheet:\nall stamps, added"),
+        (7.0, 11.0, "like the\nquestion"),
+        (10.9, 11.0, "the sheet:\nstamps added"),
         (10.9, 5.1, "asked"),
-        (10.9, 1.4, "answer: its own half\nand two ghosts"),
+        (10.9, 1.4, "answer: its own\nhalf, two ghosts"),
     ]:
         ax.text(x, y, text, ha="center", va="center", fontsize=9.5)
-    for row in range(3):
-        ax.plot([8.3, 9.1], [8.9 - 3.4 * row, 8.3], color=COLOUR["muted"], lw=0.9)
+    ax.plot([8.4, 8.4, 9.1], [2.1, 8.9, 8.9], color=COLOUR["muted"], lw=0.9)
     return fig
 
 
@@ -151,7 +152,7 @@ def similarities(ten: Any, tables: Sequence[Any]) -> Figure:
             digit(ax, image, left - 0.95, 10.66 - c, 0.88)
     for step in range(41):
         ax.fill_between([4.7 + 0.4 * step, 5.12 + 0.4 * step], 0.6, 1.2, color=_orange(step / 20 - 1), lw=0)
-    for x, text in ((4.5, "\N{MINUS SIGN}1"), (21.4, "+1: answers fully")):
+    for x, text in ((4.5, "\N{MINUS SIGN}1"), (21.4, "+1: fully")):
         ax.text(x, 0.9, text, va="center", ha="right" if x < 5 else "left", fontsize=9)
     ax.text(12.9, 0.25, "0: silent", va="center", ha="center", fontsize=9)
     return fig
@@ -177,10 +178,10 @@ def correlated(counts: Sequence[int], by_keys: Mapping[str, tuple[Any, Any]], si
     below.set_xticks([2, 8, 32, 128, 256], ["2", "8", "32", "128", "256"])
     below.minorticks_off()
     label_line(top, 3.6, 6.5, "raw digits", "bad", ha="right")
-    label_line(top, 30, 7.5, "centred digits", "middle", ha="right")
-    label_line(top, 24, 0.09, "random keys", "frozen")
+    label_line(top, 9, 0.27, "centred digits", "middle")
+    label_line(top, 40, 0.14, "random keys", "frozen")
     label_line(below, 5.2, 40, "Hebbian,\nraw digits", "bad", ha="right")
-    label_line(below, 100, 47, "Hebbian,\ncentred", "middle", ha="right")
+    label_line(below, 100, 62, "Hebbian,\ncentred", "middle")
     label_line(below, 2, 8, "dotted: the best matrix", "ink")
     return fig
 
@@ -210,9 +211,9 @@ def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
     """Likeness of answer and value against age, newest first, for retentions and the delta rule."""
     fig, ax = figure(height=4.0)
     looks = {
-        1.0: ("frozen", "o", (90, 0.33, "Hebbian, retention 1")),
+        1.0: ("frozen", "o", (230, 0.31, "Hebbian, keeps all")),
         0.99: ("slow", "s", (34, 0.69, "0.99")),
-        0.95: ("middle", "D", (1.1, 0.955, "0.95")),
+        0.95: ("middle", "D", (1.3, 0.85, "0.95")),
         0.8: ("bad", "v", (8.6, 0.12, "0.8")),
         "delta": ("fast", "^", (5.6, 0.97, "delta rule")),
     }
@@ -234,7 +235,7 @@ def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
 def order(stream: Any, before: Any, after: Any) -> Figure:
     """Digits told (n, 64), and the lower halves (n, 32) that a memory draws reading before and after the write."""
     stream, before, after = (np.asarray(part, dtype=float) for part in (stream, before, after))
-    fig, ax = sheet(16.2, 8.2, inches=5.2)
+    fig, ax = sheet(16.2, 8.6, inches=5.2)
     rows = [("told", 5.4), ("read before\nthe write", 2.9), ("read after\nthe write", 0.4)]
     for name, y in rows:
         ax.text(0.2, y + 0.95, name, va="center")
@@ -254,7 +255,7 @@ def breaks(inks: Mapping[str, Sequence[float]]) -> Figure:
     """Ink on the sheet against pairs told, for keys raw, of length one, and raw with a rate that knows their length."""
     fig, ax = figure(height=2.9)
     looks = {
-        "raw keys": ("bad", "-", (24, 1e36)),
+        "raw keys": ("bad", "-", (21, 1e68)),
         "length one": ("good", "-", (38, 1e6)),
         "raw keys, rate over length": ("slow", "--", (22, 1e-6)),
     }
