@@ -85,7 +85,7 @@ register(
         answer,
         (1 - _c**2) * _v1 + _c * _v2,
         {
-            "That is the Hebbian answer. The second write of the delta rule is smaller: the first pair is in the way.": (
+            "That is the Hebbian answer. The second write of the delta rule is smaller, and it erases.": (
                 _v1 + _c * _v2
             ),
             "That is the answer to the second key.": _v2,
