@@ -71,20 +71,19 @@ def _stamp(ax: Axes, square: np.ndarray, x: float, y: float, size: float) -> Non
 def halves(queries: Any, answers: Any, share: float, pairs: int) -> Figure:
     """Typed halves of digits (n, 64) over recalled ones (n, 32), the digits themselves below; the last was not told."""
     queries, answers = (np.asarray(part, dtype=float) for part in (queries, answers))
-    fig, ax = sheet(15, 6.6, inches=5.4)
+    fig, ax = sheet(15, 7.3, inches=4.4)
     places = [*range(len(queries) - 1), 6]
     for place, query, answer in zip(places, queries, answers, strict=True):
         x = 0.35 + 2.08 * place
         digit(ax, query[:32], x, 4.2, 1.8, TOLD)
         digit(ax, _shown(answer), x, 3.2, 1.8, ANSWERED)
-        digit(ax, query, x + 0.45, 1.0, 0.95, TOLD)
+        digit(ax, query, x + 0.45, 0.9, 0.95, TOLD)
     told = f"{pairs} pairs told" if pairs > 1 else "one pair told"
-    ax.text(0.3, 6.2, f"{told}, {share:.0%} of the halves found", va="center", fontweight="bold")
-    ax.text(1.2, 5.5, "told first", ha="center", va="center", fontsize=9)
-    if len(queries) == 7:
-        ax.text(11.6, 5.5, "told last", ha="center", va="center", fontsize=9)
-    ax.text(13.7, 5.5, "never told", ha="center", va="center", fontsize=9)
-    ax.text(0.3, 2.55, "typed in grey, recalled in orange; below: the true ones", va="center", fontsize=9)
+    ax.text(0.3, 6.9, f"{told}, {share:.0%} of the halves found", va="center", fontweight="bold")
+    labels = [(1.25, "told\nfirst"), (11.65, "told\nlast"), (13.73, "never\ntold")]
+    for x, text in labels if len(queries) == 7 else labels[::2]:
+        ax.text(x, 5.85, text, ha="center", va="center", fontsize=9.5)
+    ax.text(0.3, 2.5, "typed in grey, recalled in orange, true below", va="center", fontsize=9.5)
     return fig
 
 
@@ -178,8 +177,8 @@ def correlated(counts: Sequence[int], by_keys: Mapping[str, tuple[Any, Any]], si
     below.set_xticks([2, 8, 32, 128, 256], ["2", "8", "32", "128", "256"])
     below.minorticks_off()
     label_line(top, 3.6, 6.5, "raw digits", "bad", ha="right")
-    label_line(top, 9, 0.27, "centred digits", "middle")
-    label_line(top, 40, 0.14, "random keys", "frozen")
+    label_line(top, 60, 2.3, "centred digits", "middle")
+    label_line(top, 60, 0.38, "random keys", "frozen")
     label_line(below, 5.2, 40, "Hebbian,\nraw digits", "bad", ha="right")
     label_line(below, 100, 62, "Hebbian,\ncentred", "middle")
     label_line(below, 2, 8, "dotted: the best matrix", "ink")
@@ -235,10 +234,10 @@ def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
 def order(stream: Any, before: Any, after: Any) -> Figure:
     """Digits told (n, 64), and the lower halves (n, 32) that a memory draws reading before and after the write."""
     stream, before, after = (np.asarray(part, dtype=float) for part in (stream, before, after))
-    fig, ax = sheet(16.2, 8.6, inches=5.2)
+    fig, ax = sheet(16.2, 8.6, inches=4.6)
     rows = [("told", 5.4), ("read before\nthe write", 2.9), ("read after\nthe write", 0.4)]
     for name, y in rows:
-        ax.text(0.2, y + 0.95, name, va="center")
+        ax.text(0.2, y + 0.95, name, va="center", fontsize=9.5)
     for column, (image, early, late) in enumerate(zip(stream, before, after, strict=True)):
         x = 4.1 + 2.0 * column
         digit(ax, image, x, 5.4, 1.8, TOLD)
