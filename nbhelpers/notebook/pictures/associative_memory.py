@@ -177,7 +177,7 @@ def correlated(counts: Sequence[int], by_keys: Mapping[str, tuple[Any, Any]], si
     below.set_xticks([2, 8, 32, 128, 256], ["2", "8", "32", "128", "256"])
     below.minorticks_off()
     label_line(top, 3.6, 6.5, "raw digits", "bad", ha="right")
-    label_line(top, 60, 2.3, "centred digits", "middle")
+    label_line(top, 15, 4.4, "centred digits", "middle")
     label_line(top, 60, 0.38, "random keys", "frozen")
     label_line(below, 5.2, 40, "Hebbian,\nraw digits", "bad", ha="right")
     label_line(below, 100, 62, "Hebbian,\ncentred", "middle")
@@ -234,7 +234,7 @@ def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
 def order(stream: Any, before: Any, after: Any) -> Figure:
     """Digits told (n, 64), and the lower halves (n, 32) that a memory draws reading before and after the write."""
     stream, before, after = (np.asarray(part, dtype=float) for part in (stream, before, after))
-    fig, ax = sheet(16.2, 8.6, inches=4.6)
+    fig, ax = sheet(16.2, 9.2, inches=4.6)
     rows = [("told", 5.4), ("read before\nthe write", 2.9), ("read after\nthe write", 0.4)]
     for name, y in rows:
         ax.text(0.2, y + 0.95, name, va="center", fontsize=9.5)
