@@ -105,7 +105,7 @@ register(
         (sp.log(_p) / sp.log(_mu), "single gradient"),
         (sp.log(1 - _p) / (2 * sp.log(_mu)), "squared lengths"),
         (sp.log(_mu) / sp.log(1 - _p), "upside down"),
-        ("log(1 - p)/log(beta)", "uses beta"),
+        ("log(1 - p)/log(m)", "uses m"),
     ),
 )
 

@@ -202,7 +202,7 @@ def hills(w: Any, loss: Any, paths: Mapping[str, tuple[Any, Any]], shares: Mappi
     """One rough hill with where two balls went, and the share of stuck runs by seed."""
     fig, (land, share) = figure(1, 2, height=3.5, width_ratios=[2.1, 1])
     land.plot(w, loss, color=COLOUR["muted"], lw=1.2)
-    low, high = float(np.min(loss)), float(np.max(loss))
+    low, high = float(loss.min()), float(loss.max())
     right = max(float(path[-1]) for path, _ in paths.values())
     for row, (name, (path, at)) in enumerate(paths.items()):
         colour = ("frozen", "middle")[row]
