@@ -1,4 +1,4 @@
-"""The twelve-line self-test of *Before you start*: each line answered right is a group of cells that a reader may skip."""
+"""The twelve-line self-test of *Before you start*: each line answered right is a section that a reader may skip."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[
         ax.plot(values, errors.T, color=COLOUR[colour], lw=0.9, alpha=0.75)
         for row, pick in zip(errors, chosen, strict=True):
             ax.plot(values[pick], row[pick], "o", color=COLOUR[colour], ms=6)
-        for other, height in level.items():
+        for height in level.values():
             ax.axhline(100 * height, color=COLOUR["muted"], lw=1, ls=(0, (4, 2)))
         ax.set(xscale="log", xlabel=name, ylim=(0, 75))
     for other, height in level.items():
