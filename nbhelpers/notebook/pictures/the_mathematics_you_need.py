@@ -39,43 +39,50 @@ def _ten_pictures(ax: Axes, matrix: np.ndarray, x: float, y: float, size: float,
 
 
 def anatomy(old: Any, step: Any, new: Any) -> Figure:
-    """One update of a layer (10, 64) as pictures, with the tools of the page written where they belong."""
+    """One update of a layer (10, 64) in pictures, with the tools of the page written where they belong."""
     whole = {"left": 0, "right": 1, "bottom": 0, "top": 1}
-    fig, ax = figure(height=3.9, layout="none", gridspec_kw=whole)
-    ax.set(xlim=(0, 34.5), ylim=(0, 19.5), aspect="equal")
+    fig, ax = _frame(1, 4.9, **whole)
+    ax.set(xlim=(0, 30), ylim=(0, 32), aspect="equal")
     ax.axis("off")
-    size, y = 0.2, 9.3
     scale = float(np.abs(np.asarray(old)).max())
-    for matrix, x in ((new, 0.5), (old, 13.0), (step, 25.2)):
-        _ten_pictures(ax, matrix, x, y, size, scale)
-    for x, sign in ((10.4, "="), (12.05, "α"), (23.0, "−"), (24.3, "η")):
-        ax.text(x, y + 1.7, sign, ha="center", va="center", fontsize=18)
-    for x, name in ((4.9, "new weights"), (17.4, "old weights"), (29.6, "surprise times input")):
-        ax.text(x, y + 4.2, name, ha="center", va="bottom", fontweight="bold")
-    notes = [
-        (4.9, 7.9, "argmin: which problem\nthis line solves", "slow"),
-        (17.4, 7.9, "ridge: why α < 1 pulls to zero\ngeometric series: what α leaves", "middle"),
-        (29.6, 7.9, "gradient: why this one\nouter product: its shape", "fast"),
+    rows = [
+        (25.0, "", "new weights", new, "slow", "argmin: which problem\nthis line solves"),
+        (
+            16.6,
+            "= α",
+            "old weights",
+            old,
+            "middle",
+            "geometric series:\nwhat α leaves in the end\nridge: why α < 1\npulls to zero",
+        ),
+        (8.2, "− η", "surprise times input", step, "fast", "gradient: why this one\nouter product: its shape"),
     ]
-    for x, top, text, colour in notes:
-        label_line(ax, x, top, text, colour, ha="center", va="top", fontsize=9)
-    ax.plot([0.5, 34], [4.4, 4.4], color=COLOUR["muted"], lw=0.8)
-    below = "Frobenius norm: how large    ·    singular values: in which directions\n"
-    below += "complex gain, eigenvalues: what happens when the line is run again and again"
-    ax.text(17.2, 3.6, below, ha="center", va="top", fontsize=9)
+    for y, sign, name, matrix, colour, note in rows:
+        _ten_pictures(ax, matrix, 4.2, y, 0.3, scale)
+        ax.text(0.6, y + 2.5, sign, va="center", fontsize=17)
+        ax.text(4.2, y + 5.4, name, va="bottom", fontweight="bold")
+        label_line(ax, 18.3, y + 2.5, note, colour, fontsize=9)
+    ax.plot([0.6, 29.4], [6.4, 6.4], color=COLOUR["muted"], lw=0.8)
+    below = [
+        ("Frobenius norm", "how large they are"),
+        ("singular values", "in which directions"),
+        ("complex gain, eigenvalues", "what comes of it, run again and again"),
+    ]
+    for row, (tool, what) in enumerate(below):
+        ax.text(0.6, 5.0 - 1.8 * row, f"{tool}: {what}", va="center", fontsize=9)
     return fig
 
 
 def two_steps(reach: Any, gradient: Any, proximal: Any) -> Figure:
     """What is left of the weight after one step of each kind, by rate times curvature."""
-    fig, ax = figure(height=2.9)
+    fig, ax = _frame(1, 2.9, bottom=0.17)
     ax.axhspan(-1, 1, color=COLOUR["good"], alpha=0.1, lw=0)
     ax.plot(reach, gradient, color=COLOUR["fast"])
     ax.plot(reach, proximal, "--", color=COLOUR["slow"])
     ax.axhline(0, color=COLOUR["muted"], lw=0.8)
-    label_line(ax, 2.45, -1.72, "gradient step", "fast")
+    label_line(ax, 1.25, -1.6, "gradient step", "fast")
     label_line(ax, 2.45, 0.52, "proximal step", "slow")
-    ax.text(0.05, -0.88, "shaded: closer to the minimum than before", fontsize=9, va="center")
+    ax.text(3.95, -0.88, "shaded: nearer to the minimum", fontsize=9, va="center", ha="right")
     ax.set(xlabel="rate times curvature", ylabel="what is left", xlim=(0, 4), ylim=(-2.2, 1.15))
     return fig
 
@@ -102,22 +109,24 @@ def turning(period: int, gain: complex) -> Figure:
 
 
 def triangle(settings: Mapping[str, tuple[float, float]], runs: Mapping[str, Any]) -> Figure:
-    """The plane of trace and determinant with its triangle, and three runs that start inside and outside of it."""
-    fig, (plane, time) = figure(1, 2, height=3.5, width_ratios=[1.15, 1])
+    """The plane of trace and determinant with its triangle, and three runs from inside and outside of it."""
+    fig, (plane, time) = _frame(2, 5.2, height_ratios=[1.25, 1], hspace=0.33, top=0.98)
     trace = np.linspace(-2.6, 2.6, 200)
     plane.fill([-2, 0, 2], [1, -1, 1], color=COLOUR["good"], alpha=0.16, lw=0)
     plane.plot([-2, 0, 2, -2], [1, -1, 1, 1], color=COLOUR["ink"], lw=1.2)
     plane.plot(trace, trace**2 / 4, "--", color=COLOUR["muted"], lw=1.1)
-    plane.text(0, 0.62, "turns", ha="center", fontsize=9)
-    plane.text(0, -0.35, "two real eigenvalues", ha="center", fontsize=9)
+    plane.text(0, 0.6, "complex", ha="center", va="center", fontsize=9)
+    plane.text(0, -0.3, "real", ha="center", va="center", fontsize=9)
     looks = (("slow", "-", "s"), ("fast", "-", "o"), ("bad", "--", "X"))
-    for (name, (x, y)), (colour, dash, marker) in zip(settings.items(), looks, strict=True):
-        plane.plot(x, y, marker, color=COLOUR[colour], ms=8)
-        time.plot(np.clip(runs[name], -4, 4), dash, color=COLOUR[colour], lw=1.6)
-    plane.set(xlabel="trace", ylabel="determinant", xlim=(-2.5, 2.5), ylim=(-1.35, 1.5), title="inside: dies away")
-    time.set(xlabel="step", ylabel="weight", xlim=(0, 30), ylim=(-2.6, 3.6), title="three of them run")
-    for (name, _), (colour, _, _), y in zip(settings.items(), looks, (3.3, 2.8, 2.3), strict=True):
-        label_line(time, 10, y, name, colour)
+    for (name, place), (colour, dash, marker) in zip(settings.items(), looks, strict=True):
+        plane.plot(*place, marker, color=COLOUR[colour], ms=8)
+        outside = place[0] < 0
+        label_line(
+            plane, place[0] + (-0.12 if outside else 0.15), place[1], name, colour, ha="right" if outside else "left"
+        )
+        time.plot(runs[name], dash, color=COLOUR[colour], lw=1.6)
+    plane.set(xlabel="trace", ylabel="determinant", xlim=(-2.9, 2.9), ylim=(-1.2, 1.35))
+    time.set(xlabel="step", ylabel="weight", xlim=(0, 30), ylim=(-4.4, 4.4))
     return fig
 
 
@@ -144,8 +153,8 @@ def rebuilt(originals: Any, copies: Any, values: Any, kept: int, share: float) -
 
 
 def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[str, float]) -> Figure:
-    """Test errors by dial: (values, errors (seeds, values), index chosen by each seed), and medians of the others."""
-    fig, axes = figure(1, len(dials), height=3.7, sharey=True)
+    """Test errors by dial: (values, errors (seeds, values), index chosen by each seed), and the levels of two others."""
+    fig, axes = _frame(len(dials), 5.2, hspace=0.36, top=0.98)
     for ax, (name, (values, errors, chosen)), colour in zip(axes, dials.items(), ("slow", "middle"), strict=True):
         errors = 100 * np.asarray(errors)
         ax.plot(values, errors.T, color=COLOUR[colour], lw=0.9, alpha=0.75)
@@ -153,27 +162,20 @@ def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[
             ax.plot(values[pick], row[pick], "o", color=COLOUR[colour], ms=6)
         for height in level.values():
             ax.axhline(100 * height, color=COLOUR["muted"], lw=1, ls=(0, (4, 2)))
-        ax.set(xscale="log", xlabel=name, ylim=(0, 75))
-    for other, height in level.items():
-        axes[0].text(values_middle(dials), 100 * height + 1.2, other, fontsize=9, ha="center")
-    axes[0].set_ylabel("test digits misread (%)")
+        ax.set(xscale="log", xlabel=name, ylabel="misread (%)", ylim=(0, 66))
+    for (name, height), side in zip(level.items(), ("right", "left"), strict=True):
+        x = axes[0].get_xlim()[0 if side == "left" else 1]
+        axes[0].text(x, 100 * height + 1.2, f" {name} ", fontsize=9, ha=side, va="bottom")
     return fig
-
-
-def values_middle(dials: Mapping[str, tuple[Sequence[float], Any, Any]]) -> float:
-    """The middle of the first dial's values, on a log axis."""
-    first = next(iter(dials.values()))[0]
-    return float(np.sqrt(first[0] * first[-1]))
 
 
 def detour(norms: Mapping[str, Any]) -> Figure:
     """Largest growth after each number of steps, for recurrences with the same eigenvalues."""
-    fig, ax = figure(height=2.9)
+    fig, ax = _frame(1, 2.9, bottom=0.17)
     for (name, values), (colour, dash) in zip(norms.items(), (("bad", "-"), ("slow", "--")), strict=True):
         ax.plot(values, dash, color=COLOUR[colour])
         peak = int(np.argmax(values))
-        label_line(ax, peak + 2.5, float(values[peak]) + (0.3 if peak else 0.6), name, colour)
+        label_line(ax, peak + 3, float(values[peak]) + (0 if peak else 0.8), name, colour)
     ax.axhline(1, color=COLOUR["muted"], lw=0.8)
-    ax.set(xlabel="step", ylabel="largest growth so far", xlim=(0, 60))
-    ax.set_ylabel("largest growth")
+    ax.set(xlabel="step", ylabel="largest growth", xlim=(0, 60))
     return fig
