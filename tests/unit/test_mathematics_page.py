@@ -1,4 +1,4 @@
-"""The page *The mathematics you need*: its definitions against the package, torch and NumPy; its errata and exercises."""
+"""The page *The mathematics you need*: its definitions against the package, torch and NumPy; its exercises."""
 
 import numpy as np
 import pytest

@@ -110,7 +110,7 @@ def turning(period: int, gain: complex) -> Figure:
 
 def triangle(settings: Mapping[str, tuple[float, float]], runs: Mapping[str, Any]) -> Figure:
     """The plane of trace and determinant with its triangle, and three runs from inside and outside of it."""
-    fig, (plane, time) = _frame(2, 5.2, height_ratios=[1.25, 1], hspace=0.33, top=0.98)
+    fig, (plane, time) = _frame(2, 5.2, height_ratios=[1.25, 1], hspace=0.33, top=0.98, left=0.15)
     trace = np.linspace(-2.6, 2.6, 200)
     plane.fill([-2, 0, 2], [1, -1, 1], color=COLOUR["good"], alpha=0.16, lw=0)
     plane.plot([-2, 0, 2, -2], [1, -1, 1, 1], color=COLOUR["ink"], lw=1.2)
@@ -120,12 +120,10 @@ def triangle(settings: Mapping[str, tuple[float, float]], runs: Mapping[str, Any
     looks = (("slow", "-", "s"), ("fast", "-", "o"), ("bad", "--", "X"))
     for (name, place), (colour, dash, marker) in zip(settings.items(), looks, strict=True):
         plane.plot(*place, marker, color=COLOUR[colour], ms=8)
-        outside = place[0] < 0
-        label_line(
-            plane, place[0] + (-0.12 if outside else 0.15), place[1], name, colour, ha="right" if outside else "left"
-        )
+        left = name != "creeps"
+        label_line(plane, place[0] + (-0.18 if left else 0.18), place[1], name, colour, ha="right" if left else "left")
         time.plot(runs[name], dash, color=COLOUR[colour], lw=1.6)
-    plane.set(xlabel="trace", ylabel="determinant", xlim=(-2.9, 2.9), ylim=(-1.2, 1.35))
+    plane.set(xlabel="trace", ylabel="determinant", xlim=(-3.4, 3.4), ylim=(-1.2, 1.35))
     time.set(xlabel="step", ylabel="weight", xlim=(0, 30), ylim=(-4.4, 4.4))
     return fig
 
