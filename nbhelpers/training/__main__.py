@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from nbhelpers.training.checkpoint import CheckpointError
@@ -32,7 +33,9 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 2
     try:
         config, options = configure(arguments[0], arguments[1:])
-        print(report(train(config, options)))
+        record = train(config, options)
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(report(record))
     except (Diverged, Interrupted) as stopped:
         print(f"{type(stopped).__name__}: {stopped}", file=sys.stderr)
         return 1

@@ -43,10 +43,10 @@ def train(config: TrainingConfig, options: RunOptions | None = None, kind: str =
     if record.result:
         return record
     world = join_world(options)
-    if world.leads:
-        record.begin()
     seed_everything(options.seed)
     task = Language(config, options.seed)
+    if world.leads:
+        record.begin()
     task.module.to(world.device)
     module = world.wrap(task.module, task.model.blocks)
     if options.compile == "yes" or (options.compile == "auto" and world.device.type == "cuda"):

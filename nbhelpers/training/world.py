@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class World:
         if self.parallel == "fsdp":
             from torch.distributed.fsdp import fully_shard
 
+            # Blocks hand on views of their states; nothing here writes into them.
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
             mesh = dist.init_device_mesh(self.device.type, (self.processes,))
             for part in (*blocks, task):
                 fully_shard(part, mesh=mesh)
