@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 
 from nbhelpers.core.records import RUNS, Record
 from nbhelpers.models import FAMILIES
-from nbhelpers.training.config import KEYS, PRESETS, build, literal, parse
 from nbhelpers.training.optimizers import OPTIMIZERS
+from nbhelpers.training.settings import KEYS, PRESETS, build, literal, parse
 from nbhelpers.training.summary import table
 
 WIDEST = 4  # how often a range may widen before the sweep gives up
@@ -201,7 +201,7 @@ def configure_sweep(preset: str, settings: list[str]) -> Sweep:
             rest.append(setting)
     if own.get("over") == "optimizer":
         own.setdefault("arms", tuple(OPTIMIZERS))
-    return Sweep(dict(PRESETS[preset][1]) | parse(rest), **own)
+    return Sweep(PRESETS[preset][1] | parse(rest), **own)
 
 
 def main(arguments: list[str]) -> int:

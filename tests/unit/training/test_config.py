@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nbhelpers.core.records import fingerprint
-from nbhelpers.training.config import KEYS, PRESETS, TrainingConfig, configure
+from nbhelpers.training.language import TrainingConfig
+from nbhelpers.training.settings import KEYS, PRESETS, configure
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -63,7 +64,7 @@ def test_settings_become_values_of_their_kind():
         (["learning_rate=nan"], "learning_rate is"),
         (["tokens=10"], "less than one step"),
         (["batch_size=0"], "expected 1 or more"),
-        (["checkpoint_every=0"], "number of steps from 1"),
+        (["checkpoint_every=0"], "expected 1 or more"),
         (["seed=-1"], "expected 0 or more"),
     ],
 )
@@ -84,7 +85,7 @@ def test_how_a_run_is_carried_out_is_not_part_of_what_it_is():
 
 def test_every_setting_is_documented():
     from nbhelpers.models import Config
-    from nbhelpers.training.config import RunOptions
+    from nbhelpers.training.config import RunOptions, StepConfig
 
-    text = "".join(owner.__doc__ for owner in (Config, TrainingConfig, RunOptions))
+    text = "".join(owner.__doc__ for owner in (Config, StepConfig, TrainingConfig, RunOptions))
     assert [key for key in KEYS if key not in text] == []
