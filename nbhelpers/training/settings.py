@@ -11,7 +11,9 @@ from typing import Any
 
 from nbhelpers.models import Config
 from nbhelpers.training.config import RunOptions, StepConfig
+from nbhelpers.training.images import Images, ImagesConfig
 from nbhelpers.training.language import Language, TrainingConfig
+from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -24,6 +26,18 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
+    "images": ("seconds: Fashion-6k and a network of three layers", {"task": "images", "keep_model": False}),
+    "quadratic": (
+        "seconds: directions that differ a thousandfold in curvature",
+        {"task": "quadratic", "keep_model": False, "validate_every": 50},
+    ),
+    "bytes": (
+        "0.3 M parameters, 0.6 M bytes of plays: minutes, for contests of optimizers",
+        {
+            **{"width": 64, "layers": 4, "heads": 4, "tokenizer": "bytes", "texts": "drama", "length": 128},
+            **{"batch_size": 16, "tokens": 600_000, "held_out": 20_000, "keep_model": False, "sample": 0},
+        },
+    ),
     "colab": (
         "10 M parameters, 30 M tokens of the portable corpus: one GPU of 16 GB",
         {
@@ -146,6 +160,8 @@ def literal(text: str) -> Any:
 
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
+    "images": (ImagesConfig, Images),
+    "quadratic": (QuadraticConfig, Quadratic),
 }
 NAMES_OF_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 NOT_SETTINGS = ("model", "mixer", "options", "vocabulary")
