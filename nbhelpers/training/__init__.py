@@ -5,7 +5,9 @@ python -m nbhelpers.training.sweep cpu                 every family, the same tu
 torchrun --nproc-per-node 8 -m nbhelpers.training gpu family=hope parallel=fsdp
 """
 
-from nbhelpers.training.config import PRESETS, RunOptions, TrainingConfig
+from nbhelpers.training.config import RunOptions
+from nbhelpers.training.language import TrainingConfig
+from nbhelpers.training.settings import PRESETS
 from nbhelpers.training.train import train
 
 __all__ = ["PRESETS", "RunOptions", "TrainingConfig", "train"]

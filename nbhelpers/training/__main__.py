@@ -6,8 +6,8 @@ import os
 import sys
 
 from nbhelpers.training.checkpoint import CheckpointError
-from nbhelpers.training.config import PRESETS, configure
 from nbhelpers.training.loop import Interrupted
+from nbhelpers.training.settings import PRESETS, configure
 from nbhelpers.training.train import report, train
 from nbhelpers.training.watch import Diverged
 
@@ -15,7 +15,7 @@ USAGE = """python -m nbhelpers.training PRESET [key=value …]
 
 Presets:
 {presets}
-Settings, with their meaning: nbhelpers/training/config.py. Some:
+Settings, with their meaning: nbhelpers/training/config.py and language.py. Some:
   family=hope                 transformer, mamba2, gated_deltanet, titans, hope, hope_attention
   optimizer=muon              {optimizers}
   learning_rate=1e-3 seed=1 tokens=3e6 periods=1,4,16 mixer.memory=matrix to=FOLDER

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from nbhelpers.core.records import Record
 from nbhelpers.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from nbhelpers.training.config import RunOptions, TrainingConfig
+from nbhelpers.training.config import RunOptions, StepConfig
 from nbhelpers.training.optimizers import set_learning_rate
 from nbhelpers.training.task import Task
 from nbhelpers.training.watch import Diverged, Watch, find_fault
@@ -26,7 +26,7 @@ class Interrupted(RuntimeError):
     """The run was asked to stop (Ctrl-C, SIGTERM); its checkpoint is written."""
 
 
-def learning_rate_at(step: int, config: TrainingConfig) -> float:
+def learning_rate_at(step: int, config: StepConfig) -> float:
     """The learning rate of a step, counted from 0: a line up over the warm-up, then a cosine down to the last."""
     peak, warmup = config.learning_rate, math.ceil(config.warmup * config.steps)
     if step < warmup:
@@ -39,7 +39,7 @@ def run_loop(
     task: Task,
     module: nn.Module,
     optimizers: list[Optimizer],
-    config: TrainingConfig,
+    config: StepConfig,
     options: RunOptions,
     record: Record,
     world: World,
@@ -66,7 +66,6 @@ def run_loop(
     if world.leads:
         record.rewind(step)
     compute = Compute(module, world, config, options)
-    per_step = config.batch_size * config.length
     data = task.batches(step, world.rank, world.processes)
     hidden = not (world.leads and options.progress)
     bar = tqdm(total=config.steps, initial=step, desc=record.name, unit="step", disable=hidden, mininterval=1)
@@ -95,15 +94,15 @@ def run_loop(
                 mean = sum(losses) / len(losses)
                 losses.clear()
                 if world.leads:
-                    row = {"step": step, "tokens": step * per_step, "loss": mean, "gradient_norm": norm}
+                    row = {"step": step, "tokens": step * config.units, "loss": mean, "gradient_norm": norm}
                     record.log(**row, learning_rate=rate, seconds=round(seconds, 3))
-                bar.set_postfix_str(f"loss {mean:.3f}, {step * per_step / seconds:,.0f} tokens/s")
+                bar.set_postfix_str(f"loss {mean:.3f}, {step * config.units / seconds:,.0f} tokens/s")
             if step % options.validate_every == 0 or last:
                 validation = task.validate(compute.module, world.device)
                 if world.leads:
                     record.log(step=step, validation=validation)
                 if not hidden:
-                    bar.write(f"{record.name} step {step}: validation {validation['mean']:.4f} bits per byte")
+                    bar.write(f"{record.name} step {step}: validation {validation['mean']:.4f} ")
             stop = world.any(asked_to_stop.is_set())
             if step % options.checkpoint_every == 0 or last or stop:
                 extra = {"watch": watch.state(), "seconds": seconds, "losses": losses}
@@ -116,7 +115,7 @@ def run_loop(
 class Compute:
     """Loss and gradients of a batch, in micro-batches that fit into memory."""
 
-    def __init__(self, module: nn.Module, world: World, config: TrainingConfig, options: RunOptions):
+    def __init__(self, module: nn.Module, world: World, config: StepConfig, options: RunOptions):
         self.module, self.world = module, world
         self.rows = options.micro_batch or config.batch_size
         self.autocast = config.precision == "bfloat16"

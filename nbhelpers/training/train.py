@@ -8,19 +8,20 @@ import shutil
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.optim import Optimizer
 
 from nbhelpers.core.records import Record
 from nbhelpers.core.seeds import seed_everything
-from nbhelpers.models import LanguageModel, save
-from nbhelpers.training.config import RunOptions, TrainingConfig
+from nbhelpers.training.config import RunOptions, StepConfig
 from nbhelpers.training.loop import run_loop
 from nbhelpers.training.optimizers import make_optimizers
-from nbhelpers.training.task import Language, NextToken
+from nbhelpers.training.settings import make_task
+from nbhelpers.training.task import Task
 from nbhelpers.training.watch import Diverged
 from nbhelpers.training.world import World, join_world
 
 
-def train(config: TrainingConfig, options: RunOptions | None = None, kind: str = "train") -> Record:
+def train(config: StepConfig, options: RunOptions | None = None, kind: str = "train") -> Record:
     """Train a language model, or go on where it was stopped; return its finished record.
 
     A run that is over is returned as it is. The record's ``result`` holds ``status`` ("done"), steps, tokens, seconds
@@ -39,16 +40,16 @@ def train(config: TrainingConfig, options: RunOptions | None = None, kind: str =
         If Ctrl-C or SIGTERM asked for it; the same call goes on from there.
     """
     options = options or RunOptions()
-    record = Record(kind, options.name or config.model.family, options.seed, config.to_json(), options.to)
+    record = Record(kind, options.name or config.name, options.seed, config.to_json(), options.to)
     if record.result:
         return record
     world = join_world(options)
     seed_everything(options.seed)
-    task = Language(config, options.seed)
+    task = make_task(config, options.seed)
     if world.leads:
         record.begin()
     task.module.to(world.device)
-    module = world.wrap(task.module, task.model.blocks)
+    module = world.wrap(task.module, task.blocks)
     if options.compile == "yes" or (options.compile == "auto" and world.device.type == "cuda"):
         module = torch.compile(module)
     arguments = (config.learning_rate, config.weight_decay, config.options)
@@ -60,9 +61,9 @@ def train(config: TrainingConfig, options: RunOptions | None = None, kind: str =
             record.finish(status="diverged", step=fault.step, fault=str(fault))
         raise
     if world.parallel == "fsdp":
-        task.model = whole_model(task.model, config, world)
+        task.replace_model(whole_model(task.model, config, options, world))
     if world.leads:
-        finish(record, task, config, options, world, seconds)
+        finish(record, task, optimizers, config, options, world, seconds)
     world.barrier()
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -70,44 +71,54 @@ def train(config: TrainingConfig, options: RunOptions | None = None, kind: str =
 
 
 def finish(
-    record: Record, task: Language, config: TrainingConfig, options: RunOptions, world: World, seconds: float
+    record: Record,
+    task: Task,
+    optimizers: list[Optimizer],
+    config: StepConfig,
+    options: RunOptions,
+    world: World,
+    seconds: float,
 ) -> None:
     """Round the weights as they are stored, measure them, keep them, write the result."""
-    as_stored = task.model.to(torch.bfloat16)
+    task.model.to(torch.bfloat16)
     if options.keep_model:
-        save(as_stored, record.folder / "model")
-    task.model = as_stored.float()
-    module = NextToken(task.model)
-    measures = {"validation": task.validate(module, world.device)}
+        task.save(record.folder / "model")
+    task.model.float()
+    measures = {"validation": task.validate(task.module, world.device)}
     if record.kind != "sweep":
-        measures["test"] = task.test(module, world.device)
-    if options.sample:
-        measures["sample"] = task.sample(options.sample, world.device)
-    tokens = config.steps * config.batch_size * config.length
+        measures |= {"test": task.test(world.device), **task.extras(world.device, options.sample)}
     record.finish(
         status="done",
         steps=config.steps,
-        tokens=tokens,
+        tokens=config.steps * config.units,
         seconds=round(seconds, 2),
-        tokens_per_second=round(tokens / seconds, 1),
-        parameters=task.model.parameter_count(),
+        tokens_per_second=round(config.steps * config.units / seconds, 1),
+        parameters=sum(p.numel() for p in task.model.parameters()),
         processes=world.processes,
         parallel=world.parallel,
+        optimizer_bytes=state_bytes(optimizers),
         **memory(world),
         **measures,
     )
     shutil.rmtree(record.folder / "checkpoint", ignore_errors=True)
 
 
-def whole_model(model: nn.Module, config: TrainingConfig, world: World) -> LanguageModel:
+def whole_model(model: nn.Module, config: StepConfig, options: RunOptions, world: World) -> nn.Module:
     """The model on one device, gathered from the parts that FSDP2 left with each process."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     full = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    whole = LanguageModel(config.model)
+    whole = make_task(config, options.seed).model
     if world.leads:
         whole.load_state_dict(full)
     return whole.to(world.device)
+
+
+def state_bytes(optimizers: list[Optimizer]) -> int:
+    """What the optimizers remember, in bytes (this process's part of it)."""
+    states = [entry for one in optimizers for entry in one.state_dict()["state"].values()]
+    tensors = [value for entry in states for value in entry.values() if isinstance(value, torch.Tensor)]
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def memory(world: World) -> dict[str, float]:

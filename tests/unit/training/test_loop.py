@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nbhelpers.training.checkpoint import CheckpointError, latest_checkpoint
-from nbhelpers.training.config import build
 from nbhelpers.training.loop import Compute, Interrupted, learning_rate_at
+from nbhelpers.training.settings import build
 from nbhelpers.training.watch import PATIENCE, Diverged
 from tests.unit.training.toy import WORLD, Toy, run
 

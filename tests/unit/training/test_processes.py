@@ -103,7 +103,7 @@ def same_losses(record, whole):
         assert row["step"] == expected["step"]
         if "loss" in row:
             assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5 if row["step"] <= 5 else 1e-3)
-    assert record.result["test"]["mean"] == pytest.approx(whole.result["test"]["mean"], abs=2e-3)
+    assert record.result["test"]["mean"] == pytest.approx(whole.result["test"]["mean"], rel=1e-3)
 
 
 @pytest.mark.slow
@@ -119,8 +119,8 @@ def test_a_sharded_checkpoint_of_two_processes_goes_on_in_one(whole, tmp_path):
     process = start(tmp_path, "parallel=fsdp", processes=2)
     wait_for(process, "*/checkpoint/step-00000014", tmp_path)
     kill(process)
-    (checkpoint,) = tmp_path.glob("*/checkpoint/step-*[0-9]")
-    assert len(list(checkpoint.glob("*.safetensors"))) == 2
+    checkpoints = list(tmp_path.glob("*/checkpoint/step-*[0-9]"))  # two, if it was killed between rename and removal
+    assert checkpoints and all(len(list(one.glob("*.safetensors"))) == 2 for one in checkpoints)
     record = finish(tmp_path)
     assert record.result["processes"] == 1
     same_losses(record, whole)

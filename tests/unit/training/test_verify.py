@@ -9,7 +9,7 @@ import torch
 
 from nbhelpers.core.records import RESULT, RecordError
 from nbhelpers.models import load, save
-from nbhelpers.training.config import build
+from nbhelpers.training.settings import build
 from nbhelpers.training.train import train
 from nbhelpers.training.verify import main, verifiable, verify
 
@@ -48,7 +48,7 @@ def test_a_result_that_was_made_better_is_found_out(record):
     result = json.loads(path.read_text())
     result["test"]["drama"] -= 0.01
     path.write_text(json.dumps(result))
-    with pytest.raises(RecordError, match=r"recorded and found bits per byte differ.*drama"):
+    with pytest.raises(RecordError, match=r"recorded and found measures differ.*drama"):
         verify(record)
 
 
@@ -64,5 +64,5 @@ def test_weights_of_another_model_are_refused(record):
     model = load(record.folder / "model")
     other = type(model)(type(model.config)("mamba2", vocabulary=256, width=16, layers=1, heads=2))
     save(other, record.folder / "model")
-    with pytest.raises(RecordError, match="not of the record's config"):
+    with pytest.raises(RecordError, match="not the model of the record's config"):
         verify(record)

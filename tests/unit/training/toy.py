@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from nbhelpers.core.records import Record
-from nbhelpers.training.config import build
 from nbhelpers.training.loop import run_loop
 from nbhelpers.training.optimizers import make_optimizers
+from nbhelpers.training.settings import build
 from nbhelpers.training.world import World
 
 WORLD = World(0, 1, torch.device("cpu"), "none")
