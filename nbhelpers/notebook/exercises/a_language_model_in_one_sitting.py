@@ -155,9 +155,7 @@ def _check_window(function: Callable) -> str | None:
             "This is the mask with no window.": distance >= 0,
             "True is where a token may look, not where it may not.": ~_window(length, window),
         }
-        complaint = _explain(
-            compare_numbers(answer, _window(length, window)), answer, mistakes, compare_numbers
-        )
+        complaint = _explain(compare_numbers(answer, _window(length, window)), answer, mistakes, compare_numbers)
         if complaint:
             return complaint
     return None
@@ -351,12 +349,12 @@ register(
     stars=3,
     minutes=15,
     checker=_check_rate,
-    reference=(273 / 4161, 0.1143),
-    also_right=(np.array([0.0656, 0.1143]),),
+    reference=(273 / 4161, 0.1043),
+    also_right=(np.array([0.0656, 0.1043]),),
     wrong=(
-        ((0.1143, 0.0656), "changed places"),
+        ((0.1043, 0.0656), "changed places"),
         ((0.0656, 0.0656), "a larger rate leaves less"),
-        ((0.11, 0.1143), "a smaller rate leaves less"),
+        ((0.11, 0.1043), "a smaller rate leaves less"),
         (0.1, "two numbers"),
     ),
 )
