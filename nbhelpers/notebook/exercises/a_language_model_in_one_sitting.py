@@ -33,12 +33,12 @@ register(
         "b",
         {
             "a": "A pays less for a token and has twice as many of them. Divide by the bytes.",
-            "c": "A large vocabulary makes each token harder to guess, and that is already in the loss. Divide by bytes.",
+            "c": "A large vocabulary makes tokens harder to guess; that is in the loss already. Divide by the bytes.",
         },
     ),
     reference="b",
     also_right=("B", " b "),
-    wrong=(("a", "twice as many"), ("c", "already in the loss"), ("B and A", "one letter")),
+    wrong=(("a", "twice as many"), ("c", "in the loss already"), ("B and A", "one letter")),
 )
 
 # 2. A step that is cut off
@@ -277,11 +277,14 @@ def _check_momentum(kind: Callable) -> str | None:
         'Every group has a rate of its own, group["lr"].': "FirstGroup",
         "No parameter moved. p = p - … makes a new tensor; change p in place.": "Elsewhere",
     }
-    expected = _six_steps(kinds["Right"])
-    found = {message: _six_steps(kinds[name]) for message, name in mistakes.items() if name != "OneMemory"}
-    if answer.shape == expected.shape:
-        found["All parameters share one b. Each has its own in self.state[p]."] = _six_steps(kinds["OneMemory"])
-    return _explain(compare_numbers(answer, expected), answer, found, compare_numbers)
+    found = {message: _six_steps(kinds[name]) for message, name in mistakes.items()}
+    return _explain(compare_numbers(answer, _six_steps(kinds["Right"])), answer, found, compare_numbers)
+
+
+def _torch_sgd(params, lr, momentum_decay):
+    import torch
+
+    return torch.optim.SGD(params, lr=lr, momentum=momentum_decay)
 
 
 register(
@@ -291,7 +294,7 @@ register(
     minutes=12,
     checker=_check_momentum,
     reference=_Lazily("Right"),
-    also_right=(lambda params, lr, momentum_decay: _torch_sgd(params, lr, momentum_decay),),
+    also_right=(_torch_sgd,),
     wrong=(
         (_Lazily("Averaged"), "share 1 - mu"),
         (_Lazily("Forgetful"), "Nothing is remembered"),
@@ -302,13 +305,6 @@ register(
         (_Lazily("Elsewhere"), "No parameter moved"),
     ),
 )
-
-
-def _torch_sgd(params, lr, momentum_decay):
-    import torch
-
-    return torch.optim.SGD(params, lr=lr, momentum=momentum_decay)
-
 
 # 7. A rate that finds itself
 

@@ -51,7 +51,7 @@ def streams(text: str, after: str) -> Figure:
                 (earlier, 1.15),
                 arrowprops={**ARROW, "color": COLOUR["fast"], "lw": 0.9, "alpha": 0.8, "mutation_scale": 8},
             )
-        for height, name, colour in ((2.5, "attention", "fast"), (4.4, "MLP", "slow")):
+        for height, colour in ((2.5, "fast"), (4.4, "slow")):
             box = FancyBboxPatch(
                 (column - 0.3, height - 0.33),
                 0.6,
@@ -87,7 +87,7 @@ def contest(scores: Sequence[float], counters: Mapping[int, float], xz: float) -
     rows = [("xz", [xz], "frozen", "D")]
     rows += [(f"counting, {n - 1} before", [bits], "slow", "s") for n, bits in counters.items()]
     rows += [(f"Transformer, {len(scores)} seeds", scores, "fast", "o")]
-    for place, (name, values, colour, marker) in enumerate(rows):
+    for place, (_, values, colour, marker) in enumerate(rows):
         ax.axhline(place, color=COLOUR["grid"], lw=0.7, zorder=0)
         ax.plot(values, [place] * len(values), marker, color=COLOUR[colour], ms=7, alpha=0.85)
         ax.text(max(values) + 0.07, place, f"{np.mean(values):.2f}", va="center", fontsize=9, color=COLOUR[colour])
@@ -146,7 +146,7 @@ def learned(rates: Mapping[str, float], shared: float) -> Figure:
     """Learned rates by weight tensor, from the first to the last part of the model, and the one shared rate."""
     fig, ax = figure(height=4.6, layout="none", gridspec_kw={"left": 0.42, "right": 0.97, "top": 0.94, "bottom": 0.11})
     fig.set_size_inches(FRAME, 4.6)
-    for place, (name, rate) in enumerate(rates.items()):
+    for place, rate in enumerate(rates.values()):
         ax.plot([shared, rate], [place, place], color=COLOUR["grid"], lw=2)
         ax.plot(rate, place, "o", color=COLOUR["fast" if rate > shared else "slow"], ms=6)
     ax.axvline(shared, color=COLOUR["muted"], lw=1.2, ls=(0, (4, 2)))
