@@ -121,7 +121,7 @@ def reading(text: str, letters: int, looks: Sequence[Any], belief: Any) -> Figur
             interpolation="none",
         )
         middle = top + (len(weights) - 1) / 2
-        above.text(-1, middle, f"block {block}\n{len(weights)} heads", ha="right", va="center", fontsize=8.5)
+        above.text(-1, middle, f"block {block}\n{len(weights)} heads", ha="right", va="center", fontsize=9)
         top += len(weights) + 0.5
     above.set(xlim=(-0.6, len(text) - 0.4), ylim=(top - 0.9, -2))
     above.axis("off")
@@ -135,7 +135,7 @@ def reading(text: str, letters: int, looks: Sequence[Any], belief: Any) -> Figur
         comes = "  ← comes" if token == truth else ""
         below.text(belief[token] + 0.015, row, f"{belief[token]:.0%}{comes}", va="center", fontsize=9)
     if truth is not None and truth not in likely:
-        what = f"what comes: {_spelt(chr(truth))}, {belief[truth]:.1%}"
+        what = f"what comes: “{_spelt(chr(truth))}” ({belief[truth]:.1%})"
         below.text(1, 5.3, what, ha="right", va="center", fontsize=9.5)
     below.set(xlim=(0, 1.02), ylim=(5.8, -0.6))
     below.axis("off")
@@ -149,10 +149,18 @@ def learned(rates: Mapping[str, float], shared: float) -> Figure:
     for place, rate in enumerate(rates.values()):
         ax.plot([shared, rate], [place, place], color=COLOUR["grid"], lw=2)
         ax.plot(rate, place, "o", color=COLOUR["fast" if rate > shared else "slow"], ms=6)
+    ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1) if min(rates.values()) < 1.5 * tick < 3 * max(rates.values())]
     ax.axvline(shared, color=COLOUR["muted"], lw=1.2, ls=(0, (4, 2)))
     label_line(ax, shared, -1.1, "one rate for all", "muted", ha="center")
     ax.set_yticks(range(len(rates)), [_named(name) for name in rates], fontsize=8.5)
-    ax.set(xscale="log", xlabel="learned rate", ylim=(len(rates) - 0.4, -0.6))
+    ax.set(
+        xscale="log",
+        xticks=ticks,
+        xticklabels=[f"{tick:g}" for tick in ticks],
+        xlabel="learned rate",
+        ylim=(len(rates) - 0.4, -0.6),
+    )
+    ax.minorticks_off()
     ax.grid(axis="y", visible=False)
     return fig
 
