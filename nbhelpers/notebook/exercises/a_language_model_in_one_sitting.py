@@ -254,7 +254,8 @@ def _six_steps(kind: Callable) -> np.ndarray:
     import torch
 
     a, b, c = (torch.tensor([x, -x], dtype=torch.float64, requires_grad=True) for x in (1.0, 2.0, 3.0))
-    tool = kind([{"params": [a, c]}, {"params": [b], "lr": 0.02}], lr=0.1, momentum_decay=0.8)
+    groups = [{"params": [a, c]}, {"params": [b], "lr": 0.02}]
+    tool = call(kind, groups, lr=0.1, momentum_decay=0.8)
     for step in range(6):
         if step == 4:  # halved, so that it shows whether today's rate applies to old gradients
             for group in tool.param_groups:
