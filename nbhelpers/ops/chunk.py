@@ -18,8 +18,11 @@ Every rule is a choice of the strengths:
     self-modifying, L2   η      η      η        α            (momentum μ, optional)
 
 Inside a chunk the memory is a sum over the tokens so far, M_t = D_t0 M_0 + Σ_{s≤t} D_ts r_s k_sᵀ, where
-D_ts = α_{s+1} ⋯ α_t. The rows r_s solve one unit-lower-triangular system (paper-facts §6.8, §9.4; the WY form of
-DeltaNet). With momentum the part g travels through P = D · U, where U is the same table made of the momentum gates.
+D_ts = α_{s+1} ⋯ α_t. The r_s solve one unit-triangular system (paper-facts §6.8, §9.4; the WY form of DeltaNet). With
+momentum the part g travels through P = D · U, where U is the same table made of the momentum gates.
+
+Here and in ``mlp_chunk`` the tokens of a chunk are the columns of a matrix, K = (k_1 … k_C), as in the formulas: the
+memory answers M K, and a memory on top of another one is only a taller matrix. Tables have row s, column t.
 """
 
 from __future__ import annotations
@@ -39,10 +42,11 @@ SMALLEST = (
 
 
 class Tables(NamedTuple):
-    """What fades how far inside a chunk, (…, C + 1, C + 1) each; row and column 0 are the start of the chunk.
+    """What fades how far inside a chunk, (…, C + 1, C + 1) each: what is left at t of a write at s, in row s, column t.
 
-    ``D`` of the retention; with momentum also ``U`` of the momentum gates and ``P`` = D · U, the way of a write that
-    first enters the momentum and is then added to the memory at every later token.
+    Row and column 0 are the start of the chunk. ``D`` is made of the retention; with momentum also ``U`` of the
+    momentum gates and ``P`` = D · U, the way of a write that first enters the momentum and is then added to the memory
+    at every later token.
     """
 
     D: Tensor
@@ -50,8 +54,8 @@ class Tables(NamedTuple):
     U: Tensor | None = None
 
 
-class Rows(NamedTuple):
-    """What the tokens of a chunk write at their keys, (…, C, Dv) each: ``g`` through P, ``r`` through D.
+class Writes(NamedTuple):
+    """What the tokens of a chunk write at their keys, (…, Dv, C) each: ``g`` through P, ``r`` through D.
 
     Without momentum everything is in ``r``. With it, ``g`` is the gradient part and ``r`` the erase, or None.
     """
@@ -61,79 +65,78 @@ class Rows(NamedTuple):
 
 
 def decay_table(gate: Tensor) -> Tensor:
-    """D[t, s] = gate_{s+1} ⋯ gate_t for 0 ≤ s ≤ t ≤ C, and 0 for s > t: (…, C) → (…, C + 1, C + 1).
+    """D[s, t] = gate_{s+1} ⋯ gate_t for 0 ≤ s ≤ t ≤ C, and 0 for s > t: (…, C) → (…, C + 1, C + 1).
 
-    Logarithms are summed for each pair (t, s) by itself: the difference of two running sums would lose all digits, in
+    Logarithms are summed for each pair (s, t) by itself: the difference of two running sums would lose all digits, in
     the gradient first, once a gate is near 0.
     """
     length = gate.shape[-1]
     logs = (gate + (FLOOR - gate).clamp_min(0).detach()).log()  # the gradient at 0 is the limit, not 0
-    below = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).tril()
+    upper = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).triu()
     # [s, t] = Σ_{s<j≤t} log gate_j, as a product with 0 and 1 because that is faster than a running sum
-    sums = (F.pad(logs, (1, 0))[..., None, :] * below.tril(-1).mT) @ below.mT
-    return sums.clamp_min(SMALLEST).exp().triu().mT
+    sums = (F.pad(logs, (1, 0))[..., None, :] * upper.triu(1)) @ upper
+    return sums.clamp_min(SMALLEST).exp().triu()
 
 
 def make_tables(retention: Tensor | None, momentum: Tensor | None, keys: Tensor) -> Tables:
-    """The tables of chunks of keys (…, C, Dk); a retention of None keeps everything."""
+    """The tables of chunks of keys (…, Dk, C); a retention of None keeps everything."""
     if retention is None:
-        size = keys.shape[-2] + 1
-        D = torch.ones(size, size, dtype=keys.dtype, device=keys.device).tril().expand(*keys.shape[:-2], size, size)
+        size = keys.shape[-1] + 1
+        D = torch.ones(size, size, dtype=keys.dtype, device=keys.device).triu().expand(*keys.shape[:-2], size, size)
     else:
         D = decay_table(retention)
     if momentum is None:
         return Tables(D)
     U = decay_table(momentum)
-    return Tables(D, D[..., 1:] @ U[..., 1:, :], U)  # P_ts = Σ_j D_tj U_js over j ≥ 1: S_0 itself is not in M_0
+    return Tables(D, U[..., 1:] @ D[..., 1:, :], U)  # Σ_j U_sj D_jt over j ≥ 1: S_0 itself is not in M_0
 
 
-def column(gate: Tensor | None) -> Tensor | float:
-    """A gate (…, C) as a column, to scale rows with; 1 where there is none."""
-    return 1.0 if gate is None else gate[..., None]
+def each(gate: Tensor | None) -> Tensor | float:
+    """A gate (…, C) as a row, to scale the columns of a matrix with; 1 where there is none."""
+    return 1.0 if gate is None else gate[..., None, :]
 
 
-def solve(table: Tensor, pull: Tensor, key: Tensor, rows: Tensor) -> Tensor:
-    """(I + table ∘ (pull keyᵀ))⁻¹ rows, where ``pull`` is the keys times the strength of the erase, (…, C, Dk).
+def solve(table: Tensor, key: Tensor, pull: Tensor, right: Tensor) -> Tensor:
+    """right (I + table ∘ (keyᵀ pull))⁻¹, where ``pull`` is the keys times the strength of the erase, (…, Dk, C).
 
-    ``table`` is strictly lower, so the diagonal is 1.
+    ``table`` is strictly upper, so the diagonal is 1.
     """
-    return torch.linalg.solve_triangular(table * (pull @ key.mT), rows, upper=False, unitriangular=True)
+    return torch.linalg.solve_triangular(table * (key.mT @ pull), right, upper=True, left=False, unitriangular=True)
 
 
 def ends_per_chunk(tables: Tables, dim: int) -> list[list]:
-    """The last row of each table, cut into chunks along ``dim``: [(start's factor, tokens' factors), …] per chunk."""
-    lasts = [None if table is None else table[..., -1, :, None] for table in tables]
+    """The last column of each table, cut into chunks along ``dim``: [(start's factor, tokens' factors), …] a chunk."""
+    lasts = [None if table is None else table[..., None, :, -1] for table in tables]
     cut = [[None] * tables.D.shape[dim] if last is None else last.unbind(dim) for last in lasts]
     return [
-        [None if last is None else (last[..., :1, :], last[..., 1:, :]) for last in chunk]
-        for chunk in zip(*cut, strict=True)
+        [None if last is None else (last[..., :1], last[..., 1:]) for last in chunk] for chunk in zip(*cut, strict=True)
     ]
 
 
-def advance(M: Tensor, S: Tensor | None, rows: Rows, key: Tensor, ends: list) -> tuple[Tensor, Tensor | None]:
+def advance(M: Tensor, S: Tensor | None, writes: Writes, key: Tensor, ends: list) -> tuple[Tensor, Tensor | None]:
     """Memory and momentum at the end of a chunk, from those at its start."""
     D, P, U = ends
-    M_end = D[0] * M if rows.r is None else D[0] * M + rows.r.mT @ (D[1] * key)
-    if rows.g is None:
+    M_end = D[0] * M if writes.r is None else D[0] * M + writes.r @ (D[1] * key).mT
+    if writes.g is None:
         return M_end, S
-    return M_end + P[0] * S + rows.g.mT @ (P[1] * key), U[0] * S + rows.g.mT @ (U[1] * key)
+    return M_end + P[0] * S + writes.g @ (P[1] * key).mT, U[0] * S + writes.g @ (U[1] * key).mT
 
 
-def live_read(tables: Tables, q: Tensor, k: Tensor, rows: Rows, M: Tensor, S: Tensor | None, read: str) -> Tensor:
-    """What the memory answers at every token of a chunk that starts from M and S: (…, C, Dv).
+def live_read(tables: Tables, q: Tensor, k: Tensor, writes: Writes, M: Tensor, S: Tensor | None, read: str) -> Tensor:
+    """What the memory answers at every token of a chunk that starts from M and S: (…, Dv, C).
 
-    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; row t of the tables for "after", t − 1
+    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; column t of the tables for "after", t − 1
     for "before".
     """
-    rows_seen = slice(1, None) if read == "after" else slice(None, -1)
-    scores = q @ k.mT
-    D = tables.D[..., rows_seen, :]
-    y = D[..., :1] * (q @ M.mT)
-    if rows.r is not None:
-        y = y + (D[..., 1:] * scores) @ rows.r
-    if rows.g is not None:
-        P = tables.P[..., rows_seen, :]
-        y = y + P[..., :1] * (q @ S.mT) + (P[..., 1:] * scores) @ rows.g
+    seen = slice(1, None) if read == "after" else slice(None, -1)
+    scores = k.mT @ q
+    D = tables.D[..., seen]
+    y = D[..., :1, :] * (M @ q)
+    if writes.r is not None:
+        y = y + writes.r @ (D[..., 1:, :] * scores)
+    if writes.g is not None:
+        P = tables.P[..., seen]
+        y = y + P[..., :1, :] * (S @ q) + writes.g @ (P[..., 1:, :] * scores)
     return y
 
 
@@ -173,11 +176,11 @@ def decayed_recurrence(
         def fold(x, start=start, stop=stop, chunks=chunks):
             return None if x is None else x[:, :, start:stop].unflatten(2, (chunks, -1))
 
+        q, k, v = (None if x is None else fold(x).mT for x in (queries, keys, values))
         begun = anchor if (position + start) % chunk_size else None
         y, memory, anchor, push = _segment(
-            fold(queries), fold(keys), fold(values), {name: fold(gate) for name, gate in gates.items()},
-            memory, push, begun, read, erase_at, read_width,
-        )  # fmt: skip
+            q, k, v, {name: fold(gate) for name, gate in gates.items()}, memory, push, begun, read, erase_at, read_width
+        )
         outputs.append(y)
 
     new = {"memory": memory, "anchor": anchor, "position": at_position(position + keys.shape[2], keys.shape[0])}
@@ -187,23 +190,23 @@ def decayed_recurrence(
 
 
 def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
-    """``chunks`` chunks of equal length, (B, H, chunks, C, ·). ``anchor`` is given only when the chunk had begun.
+    """``chunks`` chunks of equal length, (B, H, chunks, ·, C). ``anchor`` is given only when the chunk had begun.
 
-    The rows of a chunk are affine in what it starts from, rows = fixed + of_M Mᵀ + of_S Sᵀ. These three are found for
-    all chunks at once; only M and S go from chunk to chunk.
+    The writes of a chunk are affine in what it starts from, fixed + M of_M + S of_S. These three are found for all
+    chunks at once; only M and S go from chunk to chunk.
     """
     tables = make_tables(gates["retention"], gates["momentum"], k)
-    g, r = _affine_rows(k, v, gates, tables, anchor, erase_at)
+    g, r = _affine_writes(k, v, gates, tables, anchor, erase_at)
     ends, keys = ends_per_chunk(tables, 2), k.unbind(2)
-    g, r = ([None if part is None else part.unbind(2) for part in row] for row in (g, r))
+    g, r = ([None if part is None else part.unbind(2) for part in write] for write in (g, r))
 
-    starts, starts_S, all_rows = [], [], []
+    starts, starts_S, all_writes = [], [], []
     for n, key in enumerate(keys):
         starts.append(M)
         starts_S.append(S)
-        rows = Rows(_at(r, n, M, S), _at(g, n, M, S))
-        all_rows.append(rows)
-        M, S = advance(M, S, rows, key, ends[n])
+        writes = Writes(_at(r, n, M, S), _at(g, n, M, S))
+        all_writes.append(writes)
+        M, S = advance(M, S, writes, key, ends[n])
 
     anchor = starts[-1] if anchor is None else anchor
     if q is None:
@@ -211,52 +214,57 @@ def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
     begin = torch.stack([start[..., :width, :] for start in starts], 2)
     if read == "chunk_start":
         begin = begin if len(starts) > 1 else anchor[:, :, None, :width]  # a begun chunk is alone in its segment
-        return (q @ begin.mT).flatten(2, 3), M, anchor, S
-    rows = Rows(
+        return _rows(begin @ q), M, anchor, S
+    writes = Writes(
         *(
-            None if row[0] is None else torch.stack([r[..., :width] for r in row], 2)
-            for row in zip(*all_rows, strict=True)
+            None if parts[0] is None else torch.stack([part[..., :width, :] for part in parts], 2)
+            for parts in zip(*all_writes, strict=True)
         )
     )
-    begin_S = None if rows.g is None else torch.stack([start[..., :width, :] for start in starts_S], 2)
-    return live_read(tables, q, k, rows, begin, begin_S, read).flatten(2, 3), M, anchor, S
+    begin_S = None if writes.g is None else torch.stack([start[..., :width, :] for start in starts_S], 2)
+    return _rows(live_read(tables, q, k, writes, begin, begin_S, read)), M, anchor, S
 
 
-def _affine_rows(k, v, gates, tables, anchor, erase_at):
-    """The rows g and r of ``Rows``, each as (fixed, of_M, of_S); parts that are zero are None."""
+def _rows(y: Tensor) -> Tensor:
+    """(B, H, chunks, Dv, C) → (B, H, L, Dv)."""
+    return y.mT.flatten(2, 3)
+
+
+def _affine_writes(k, v, gates, tables, anchor, erase_at):
+    """The parts g and r of ``Writes``, each as (fixed, of_M, of_S); what is zero is None."""
     erase, correct = gates["erase"], gates["correct"]
     none = (None, None, None)
 
-    fixed, of_M = column(gates["write"]) * v, None
+    fixed, of_M = each(gates["write"]) * v, None
     if correct is not None and anchor is None:  # the chunk starts here: its anchor is M
-        of_M = -column(correct) * k
+        of_M = -each(correct) * k
     elif correct is not None:
-        fixed = fixed - column(correct) * (k @ anchor[:, :, None].mT)
+        fixed = fixed - each(correct) * (anchor[:, :, None] @ k)
     asked = (fixed, of_M, None)  # what the tokens ask to be written
 
     if erase is None:
         return (none, asked) if tables.P is None else (asked, none)
     if erase_at == "chunk_start":  # with momentum; without it the erase has joined ``correct``
-        pull = -column(erase) * k
-        return asked, ((None, pull, None) if anchor is None else (pull @ anchor[:, :, None].mT, None, None))
+        pull = -each(erase) * k
+        return asked, ((None, pull, None) if anchor is None else (anchor[:, :, None] @ pull, None, None))
 
-    inside, strong = tables.D[..., :-1, 1:], column(erase) * k
-    pull = -tables.D[..., :-1, :1] * strong  # what token t erases of M itself
-    Dv, Dk = v.shape[-1], k.shape[-1]
-    if tables.P is None:  # erase and write go the same way: one row for both
-        right = torch.cat([fixed, pull if of_M is None else pull + of_M], -1)
-        return none, (*solve(inside, strong, k, right).split([Dv, Dk], -1), None)
-    heard = tables.P[..., :-1, 1:] * (-strong @ k.mT)  # what it erases of the writes of this chunk
-    of_S = -tables.P[..., :-1, :1] * strong
-    right = torch.cat([heard @ fixed, pull if of_M is None else pull + heard @ of_M, of_S], -1)
-    return asked, solve(inside, strong, k, right).split([Dv, Dk, Dk], -1)
+    inside, strong = tables.D[..., 1:, :-1], each(erase) * k
+    pull = -tables.D[..., :1, :-1] * strong  # what token t erases of M itself
+    Dv, Dk = v.shape[-2], k.shape[-2]
+    if tables.P is None:  # erase and write go the same way: one for both
+        right = torch.cat([fixed, pull if of_M is None else pull + of_M], -2)
+        return none, (*solve(inside, k, strong, right).split([Dv, Dk], -2), None)
+    heard = tables.P[..., 1:, :-1] * (k.mT @ -strong)  # what it erases of the writes of this chunk
+    of_S = -tables.P[..., :1, :-1] * strong
+    right = torch.cat([fixed @ heard, pull if of_M is None else pull + of_M @ heard, of_S], -2)
+    return asked, solve(inside, k, strong, right).split([Dv, Dk, Dk], -2)
 
 
-def _at(row, n, M, S):
-    """The rows of chunk n, from what it starts with."""
-    fixed, of_M, of_S = (None if part is None else part[n] for part in row)
+def _at(write, n, M, S):
+    """The write of chunk n, from what it starts with."""
+    fixed, of_M, of_S = (None if part is None else part[n] for part in write)
     total = fixed
     for slope, start in ((of_M, M), (of_S, S)):
         if slope is not None:
-            total = slope @ start.mT if total is None else total + slope @ start.mT
+            total = start @ slope if total is None else total + start @ slope
     return total

@@ -3,20 +3,23 @@
 Gradients come from the chunk start, so within a chunk both W₁ and W₂ follow the recurrence of ``ops.chunk``:
 
     h_t = W₂,ξ k_t,   a_t = σ(h_t),   e_t = f_ξ(k_t) − v_t  (or −v_t for the dot product)
-    W₁:  g_t = −η_t e_t,                          key a_t,  erased with η_t / ‖a_t‖²
-    W₂:  g_t = −η_t σ'(h_t) ∘ (W₁,ξᵀ e_t),        key k_t,  erased with η_t
+    W₁:  writes −η_t e_t                     at a_t,  erased with η_t / ‖a_t‖²
+    W₂:  writes −η_t σ'(h_t) ∘ (W₁,ξᵀ e_t)   at k_t,  erased with η_t
 
-Tables and the Gram matrix of the keys are made for all chunks at once; the loop over chunks does what depends on the
-memory. Reads of the live memory need the rows alone and follow after the loop, again for all chunks at once.
+As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
+token writes carries the factor −η_t; it is taken into the tables, once for all memories. Tables are made for all chunks
+at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes alone and follow
+after the loop, again for all chunks at once.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nbhelpers.memory.activation import activation_named, value_named
-from nbhelpers.ops.chunk import Rows, Tables, advance, column, ends_per_chunk, live_read, make_tables, solve
+from nbhelpers.ops.chunk import Tables, Writes, advance, ends_per_chunk, live_read, make_tables, solve
 from nbhelpers.ops.conventions import State, at_position, position_of, segments
 
 TINY = 1e-12  # the squared length below which a hidden activation counts as zero
@@ -52,8 +55,8 @@ def mlp_recurrence(
     outputs = []
     for start, stop, chunks in segments(position, length, chunk_size):
         q, k, v = (
-            None if x is None else x[:, :, :, start:stop].unflatten(3, (chunks, -1)) for x in wide
-        )  # (B, H, m or 1, chunks, C, D)
+            None if x is None else x[:, :, :, start:stop].unflatten(3, (chunks, -1)).mT.contiguous() for x in wide
+        )  # (B, H, m or 1, chunks, D, C)
         η, α, μ = (None if gate is None else gate[:, :, :, start:stop].unflatten(3, (chunks, -1)) for gate in gates)
         begun = anchor if (position + start) % chunk_size else None
         y, W, anchor, S = _segment(q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation)
@@ -68,70 +71,79 @@ def mlp_recurrence(
 
 
 def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation):
-    """``chunks`` chunks of equal length, (B, H, m or 1, chunks, C, ·). ``anchor`` only when the chunk had begun."""
-    tables = make_tables(α, μ, k)
-    inverse = None
-    if erase != "none":  # W₂ is keyed by k: its system does not depend on the memory
-        unit = torch.eye(k.shape[-2], dtype=k.dtype, device=k.device).expand(*k.shape[:-1], -1)
-        inverse = solve(tables.D[..., :-1, 1:], column(η) * k, k, unit).unbind(3)
-    ends, each = ends_per_chunk(tables, 3), _unbind(tables)
-    keys, values, rates = k.unbind(3), v.unbind(3), η.unbind(3)
-
-    begin_W, begin_S, hidden_keys, rows_1, rows_2 = [], [], [], [], []
-    for n, (key, value, rate) in enumerate(zip(keys, values, rates, strict=True)):
+    """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
+    tables = _weighed(make_tables(α, μ, k), -η)
+    ends, tables_of = ends_per_chunk(tables, 3), _unbind(tables)
+    begin_W, begin_S, hidden, writes_1, writes_2 = [], [], [], [], []
+    for n, (key, value) in enumerate(zip(k.unbind(3), v.unbind(3), strict=True)):
         (W1, W2), (S1, S2) = W, S
         A1, A2 = W if anchor is None else anchor
-        h = key @ A2.mT
+        h = _tall(A2, key)
         a, slope = activation_named(activation)(h)
-        answer = a @ A1.mT
-        g1 = -column(rate) * (key + answer - value if objective == "l2" else -value)
-        g2 = (g1 @ A1) * slope
+        answer = A1 @ a
+        e1 = answer + (key - value) if objective == "l2" else -value
+        e2 = (A1.mT @ e1) * slope
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
-        held_1, held_2 = (answer, h) if anchor is None else (a @ W1.mT, key @ W2.mT)
-        strong_1 = column(rate / a.square().sum(-1).clamp_min(TINY)) if erase == "both" else None
-        strong_2 = column(rate) if erase != "none" else None
-        r1 = _rows(g1, a, held_1, S1, strong_1, each[n], None)
-        r2 = _rows(g2, key, held_2, S2, strong_2, each[n], None if inverse is None else inverse[n])
+        held_1, held_2 = (answer, h) if anchor is None else (W1 @ a, _tall(W2, key))
+        share = 1 / a.square().sum(-2, keepdim=True).clamp_min(TINY)  # of the rate, for the erase at a
+        w1 = _writes(e1, a, held_1, S1, share if erase == "both" else None, tables_of[n])
+        w2 = _writes(e2, key, held_2, S2, None if erase == "none" else 1.0, tables_of[n])
         begin_W.append(W)
         begin_S.append(S)
-        hidden_keys.append(a)
-        rows_1.append(r1)
-        rows_2.append(r2)
-        (W1, S1), (W2, S2) = advance(W1, S1, r1, a, ends[n]), advance(W2, S2, r2, key, ends[n])
+        hidden.append(a)
+        writes_1.append(w1)
+        writes_2.append(w2)
+        (W1, S1), (W2, S2) = advance(W1, S1, w1, a, ends[n]), advance(W2, S2, w2, key, ends[n])
         W, S = (W1, W2), (S1, S2)
 
     anchor = begin_W[-1] if anchor is None else anchor
     if q is None:
         return None, W, anchor, S
     asked = q.shape[2]  # the first memories; the others are never read
+    σ = value_named(activation)
     if read == "chunk_start":
-        starts = begin_W if len(begin_W) > 1 else [anchor]
-        A1, A2 = _stack(starts, asked)
-        return (q + value_named(activation)(q @ A2.mT) @ A1.mT).flatten(3, 4), W, anchor, S
+        W1, W2 = _stack(begin_W if len(begin_W) > 1 else [anchor], asked)
+        return _rows(q + W1 @ σ(W2 @ q)), W, anchor, S
     (W1, W2), (S1, S2) = (_stack(pair, asked) for pair in (begin_W, begin_S))
-    (a,) = _stack([(a,) for a in hidden_keys], asked)
-    h = live_read(tables, q, k, Rows(*_stack(rows_2, asked)), W2, S2, read)
-    y = q + live_read(tables, value_named(activation)(h), a, Rows(*_stack(rows_1, asked)), W1, S1, read)
-    return y.flatten(3, 4), W, anchor, S
+    (a,) = _stack([(a,) for a in hidden], asked)
+    h = live_read(tables, q, k, Writes(*_stack(writes_2, asked)), W2, S2, read)
+    y = q + live_read(tables, σ(h), a, Writes(*_stack(writes_1, asked)), W1, S1, read)
+    return _rows(y), W, anchor, S
 
 
-def _rows(g, key, held, S, strength, tables, inverse) -> Rows:
-    """The rows of one matrix in one chunk: the write g, and the erase with its strength (None: nothing erased).
+def _weighed(tables: Tables, strength: Tensor) -> Tables:
+    """The tables of writes of that strength: row s ≥ 1 times the strength of token s, row 0 as it is."""
+    rows = F.pad(strength, (1, 0), value=1.0)[..., None]
+    return Tables(*(None if table is None else rows * table for table in tables))
 
-    ``held`` is what the matrix answers to the keys; ``inverse`` that of the system, where it was found before.
+
+def _tall(W2: Tensor, key: Tensor) -> Tensor:
+    """W₂ k of all memories in one product: (B, H, m, Dh, D), (B, H, 1, D, C) → (B, H, m, Dh, C)."""
+    return (W2.flatten(2, 3) @ key.squeeze(2)).unflatten(2, W2.shape[2:4])
+
+
+def _writes(e, key, held, S, share, tables) -> Writes:
+    """The writes of one matrix in one chunk: the error e, and the erase at ``share`` of the rate (None: no erase).
+
+    ``held`` is what the matrix answers to the keys.
     """
     D, P, _ = tables
-    if strength is None:
-        return Rows(g) if P is None else Rows(None, g)
-    fade = strength * D[..., :-1, :1]
+    if share is None:
+        return Writes(e) if P is None else Writes(None, e)
+    pull, fade = -share * key, share * D[..., :1, :-1]
     if P is None:
-        right = torch.addcmul(g, fade, held, value=-1)
+        right = torch.addcmul(e, fade, held)
     else:
-        heard = P[..., :-1, :1] * (key @ S.mT) + (P[..., :-1, 1:] * (key @ key.mT)) @ g
-        right = -fade * held - strength * heard
-    r = solve(D[..., :-1, 1:], strength * key, key, right) if inverse is None else inverse @ right
-    return Rows(r) if P is None else Rows(r, g)
+        heard = P[..., :1, :-1] * (S @ key) + e @ (P[..., 1:, :-1] * (key.mT @ key))
+        right = fade * held + share * heard
+    inside = D[..., 1:, :-1]
+    if key.shape[2] == right.shape[2]:
+        r = solve(inside, key, pull, right)
+    else:  # one system for all memories
+        tall = solve(inside.squeeze(2), key.squeeze(2), pull.squeeze(2), right.flatten(2, 3))
+        r = tall.unflatten(2, right.shape[2:4])
+    return Writes(r) if P is None else Writes(r, e)
 
 
 def _unbind(tables: Tables) -> list[Tables]:
@@ -146,3 +158,8 @@ def _stack(tuples, asked: int) -> list[Tensor | None]:
         None if parts[0] is None else torch.stack([part[:, :, :asked] for part in parts], 3)
         for parts in zip(*tuples, strict=True)
     ]
+
+
+def _rows(y: Tensor) -> Tensor:
+    """(B, H, m, chunks, D, C) → (B, H, m, L, D)."""
+    return y.mT.flatten(3, 4)
