@@ -155,18 +155,19 @@ def decayed_recurrence(
     chunk_size: int,
     read: str,
     read_width: int | None = None,
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence of this module's head over a piece of a sequence; shapes as in ``conventions``.
 
     A strength that is None is absent: ``retention`` and ``write`` then are 1, the others 0. ``erase_at="chunk_start"``
     erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y; ``read_width`` n
-    reads the first n rows of the memory only. The op that calls has checked the shapes, under the names that its caller
-    knows.
+    reads the first n rows of the memory only. With ``own_values`` the target of token t is A v_t instead of v_t. The op
+    that calls has checked the shapes, under the names that its caller knows.
     """
     gates = {"retention": retention, "write": write, "erase": erase, "correct": correct, "momentum": momentum}
     if erase_at == "chunk_start" and momentum is None:  # then it is one more pull towards what A does not answer
         gates |= {"correct": erase if correct is None else correct + erase, "erase": None}
-    state = begin_matrix(state, keys, values, momentum is not None)
+    state = begin_matrix(state, keys, values, momentum is not None, own_values)
     position = position_of(state, chunk_size)
     memory, anchor, push = state["memory"], state.get("anchor", state["memory"]), state.get("momentum")
 
@@ -179,8 +180,9 @@ def decayed_recurrence(
         q, k, v = (None if x is None else fold(x).mT for x in (queries, keys, values))
         begun = anchor if (position + start) % chunk_size else None
         y, memory, anchor, push = _segment(
-            q, k, v, {name: fold(gate) for name, gate in gates.items()}, memory, push, begun, read, erase_at, read_width
-        )
+            q, k, v, {name: fold(gate) for name, gate in gates.items()},
+            memory, push, begun, read, erase_at, read_width, own_values,
+        )  # fmt: skip
         outputs.append(y)
 
     new = {"memory": memory, "anchor": anchor, "position": at_position(position + keys.shape[2], keys.shape[0])}
@@ -189,14 +191,16 @@ def decayed_recurrence(
     return (None if queries is None else torch.cat(outputs, dim=2)), new
 
 
-def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
+def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width, own_values):
     """``chunks`` chunks of equal length, (B, H, chunks, ·, C). ``anchor`` is given only when the chunk had begun.
 
     The writes of a chunk are affine in what it starts from, fixed + M of_M + S of_S. These three are found for all
     chunks at once; only M and S go from chunk to chunk.
     """
     tables = make_tables(gates["retention"], gates["momentum"], k)
-    g, r = _affine_writes(k, v, gates, tables, anchor, erase_at)
+    g, r = _affine_writes(k, v, gates, tables, anchor, erase_at, own_values)
+    if r[0] is None and tables.P is None:
+        return _multiply(q, k, r[1], tables, M, read, width)
     ends, keys = ends_per_chunk(tables, 2), k.unbind(2)
     g, r = ([None if part is None else part.unbind(2) for part in write] for write in (g, r))
 
@@ -225,21 +229,40 @@ def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
     return _rows(live_read(tables, q, k, writes, begin, begin_S, read)), M, anchor, S
 
 
+def _multiply(q, k, of_M, tables, M, read, width):
+    """Chunks whose writes are all M of_M: each multiplies M by a matrix, which is what it makes of the identity."""
+    writes, unit = Writes(of_M), torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
+    last = [(table[..., None, :1, -1], table[..., None, 1:, -1]) for table in tables[:1]]
+    starts = []
+    for factor in advance(unit, None, writes, k, [*last, None, None])[0].unbind(2):
+        starts.append(M)
+        M = M @ factor
+    if q is None:
+        return None, M, starts[-1], None
+    asked = q if read == "chunk_start" else live_read(tables, q, k, writes, unit, None, read)
+    begin = torch.stack([start[..., :width, :] for start in starts], 2)
+    return _rows(begin @ asked), M, starts[-1], None
+
+
 def _rows(y: Tensor) -> Tensor:
     """(B, H, chunks, Dv, C) → (B, H, L, Dv)."""
     return y.mT.flatten(2, 3)
 
 
-def _affine_writes(k, v, gates, tables, anchor, erase_at):
+def _affine_writes(k, v, gates, tables, anchor, erase_at, own_values):
     """The parts g and r of ``Writes``, each as (fixed, of_M, of_S); what is zero is None."""
     erase, correct = gates["erase"], gates["correct"]
     none = (None, None, None)
 
-    fixed, of_M = each(gates["write"]) * v, None
-    if correct is not None and anchor is None:  # the chunk starts here: its anchor is M
-        of_M = -each(correct) * k
-    elif correct is not None:
-        fixed = fixed - each(correct) * (anchor[:, :, None] @ k)
+    told, of_A = each(gates["write"]) * v, None  # what is written of v, and of what A answers
+    if own_values:
+        told, of_A = None, told
+    if correct is not None:
+        of_A = -each(correct) * k if of_A is None else of_A - each(correct) * k
+    fixed, of_M = told, of_A
+    if anchor is not None and of_A is not None:  # else the chunk starts here: its anchor is M
+        answer = anchor[:, :, None] @ of_A
+        fixed, of_M = (answer if told is None else told + answer), None
     asked = (fixed, of_M, None)  # what the tokens ask to be written
 
     if erase is None:
@@ -250,14 +273,20 @@ def _affine_writes(k, v, gates, tables, anchor, erase_at):
 
     inside, strong = tables.D[..., 1:, :-1], each(erase) * k
     pull = -tables.D[..., :1, :-1] * strong  # what token t erases of M itself
-    Dv, Dk = v.shape[-2], k.shape[-2]
     if tables.P is None:  # erase and write go the same way: one for both
-        right = torch.cat([fixed, pull if of_M is None else pull + of_M], -2)
-        return none, (*solve(inside, k, strong, right).split([Dv, Dk], -2), None)
+        return none, _solve_parts(inside, k, strong, fixed, pull if of_M is None else pull + of_M, None)
     heard = tables.P[..., 1:, :-1] * (k.mT @ -strong)  # what it erases of the writes of this chunk
     of_S = -tables.P[..., :1, :-1] * strong
-    right = torch.cat([fixed @ heard, pull if of_M is None else pull + of_M @ heard, of_S], -2)
-    return asked, solve(inside, k, strong, right).split([Dv, Dk, Dk], -2)
+    of_fixed = None if fixed is None else fixed @ heard
+    return asked, _solve_parts(inside, k, strong, of_fixed, pull if of_M is None else pull + of_M @ heard, of_S)
+
+
+def _solve_parts(inside, k, strong, *rights):
+    """``solve`` for all right-hand sides at once; a None stays None."""
+    given = [right for right in rights if right is not None]
+    stacked = given[0] if len(given) == 1 else torch.cat(given, -2)
+    solved = iter(solve(inside, k, strong, stacked).split([right.shape[-2] for right in given], -2))
+    return tuple(None if right is None else next(solved) for right in rights)
 
 
 def _at(write, n, M, S):

@@ -39,9 +39,10 @@ def mlp_recurrence(
     objective: str,
     erase: str,
     activation: str,
+    own_values: bool,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence over a piece of a sequence; arguments as ``ops.mlp.self_modifying_mlp``, checked there."""
-    several = values.dim() == 5
+    several = state["W1"].dim() == 5
     add = (lambda x: x) if several else (lambda x: None if x is None else x.unsqueeze(2))  # the axis of memories
     position, length = position_of(state, chunk_size, "anchor_W1"), keys.shape[2]
     W = add(state["W1"]), add(state["W2"])
@@ -49,7 +50,7 @@ def mlp_recurrence(
     S = None, None
     if momentum_decay is not None:
         S = tuple(add(state.get(f"momentum_{name}", torch.zeros_like(state[name]))) for name in ("W1", "W2"))
-    wide = [add(queries), keys.unsqueeze(2), add(values)]
+    wide = [add(queries), keys.unsqueeze(2), values.unsqueeze(2) if own_values else add(values)]
     gates = [None if gate is None else gate.unsqueeze(2) for gate in (learning_rate, retention, momentum_decay)]
 
     outputs = []
@@ -59,7 +60,7 @@ def mlp_recurrence(
         )  # (B, H, m or 1, chunks, D, C)
         η, α, μ = (None if gate is None else gate[:, :, :, start:stop].unflatten(3, (chunks, -1)) for gate in gates)
         begun = anchor if (position + start) % chunk_size else None
-        y, W, anchor, S = _segment(q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation)
+        y, W, anchor, S = _segment(q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation, own_values)
         outputs.append(y)
 
     drop = (lambda x: x) if several else (lambda x: x.squeeze(2))
@@ -70,10 +71,11 @@ def mlp_recurrence(
     return (None if queries is None else drop(torch.cat(outputs, dim=3))), new
 
 
-def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation):
+def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
     tables = _weighed(make_tables(α, μ, k), -η)
     ends, tables_of = ends_per_chunk(tables, 3), _unbind(tables)
+    σ = value_named(activation)
     begin_W, begin_S, hidden, writes_1, writes_2 = [], [], [], [], []
     for n, (key, value) in enumerate(zip(k.unbind(3), v.unbind(3), strict=True)):
         (W1, W2), (S1, S2) = W, S
@@ -81,7 +83,10 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         h = _tall(A2, key)
         a, slope = activation_named(activation)(h)
         answer = A1 @ a
-        e1 = answer + (key - value) if objective == "l2" else -value
+        told = key - value if objective == "l2" else -value
+        e1 = answer + told if objective == "l2" else told
+        if own_values:
+            e1 = e1 - A1 @ σ(_tall(A2, value))
         e2 = (A1.mT @ e1) * slope
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
@@ -101,7 +106,6 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     if q is None:
         return None, W, anchor, S
     asked = q.shape[2]  # the first memories; the others are never read
-    σ = value_named(activation)
     if read == "chunk_start":
         W1, W2 = _stack(begin_W if len(begin_W) > 1 else [anchor], asked)
         return _rows(q + W1 @ σ(W2 @ q)), W, anchor, S
