@@ -14,6 +14,7 @@ read live (``read``). All memories share k, η, α, so one call of the op per ch
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -137,18 +138,15 @@ class SelfModifyingTitans(Mixer):
             μ = gates.momentum_decay(self.momentum_gate(x).transpose(1, 2))
         position, length = position_of(state), x.shape[1]
         memory, outputs = {name: W for name, W in state.items() if name != "tail"}, []
-        start = 0
-        while start < length:
-            stop = min(length, start + self.chunk_size - (position + start) % self.chunk_size)
-            piece = slice(start, stop)
-            if (position + start) % self.chunk_size == 0:
+        cuts = [0, *range(self.chunk_size - position % self.chunk_size, length, self.chunk_size), length]
+        sizes = [stop - start for start, stop in pairwise(cuts)]
+        pieces = zip(*(_split(*part, sizes) for part in ((address, 3), (q, 2), (μ, 2))), strict=True)
+        for start, piece in zip(cuts, pieces, strict=False):
+            begins = (position + start) % self.chunk_size == 0
+            if begins:
                 memory.pop("position", None)  # at a chunk's start the op need not know it
-            y, memory = self._chunk(
-                address[..., piece], None if q is None else q[:, :, piece],
-                None if μ is None else μ[:, :, piece], memory, (position + start) % self.chunk_size == 0, record,
-            )  # fmt: skip
+            y, memory = self._chunk(*piece, memory, begins, record)
             outputs.append(y)
-            start = stop
         y = join_heads(self.norm(torch.cat(outputs, 2))) * F.silu(self.output_gate(x))
         return self.out(y), {**memory, "tail": tail, **self.start_position(len(x), position + length)}
 
@@ -161,8 +159,8 @@ class SelfModifyingTitans(Mixer):
         if self.fixed:
             own = {name: getattr(self, f"fixed_{name}")[None].to(x.dtype) for name in at}
             made |= self._ask(x, own, self.fixed, 0)
-        k, v = (gates.unit(made[name].mT) for name in ("key", "value"))
-        q = gates.unit(made["query"].mT) if q is None else q
+        k, v = (gates.unit(made[name], dim=2).mT for name in ("key", "value"))
+        q = gates.unit(made["query"], dim=2).mT if q is None else q
         α = gates.retention(made["retention"].squeeze(2) + self.retention_bias)
         η = gates.learning_rate(made["learning_rate"].squeeze(2) + self.rate_bias, α, μ, self.bound)
         note(record, learning_rate=η, retention=α, **({} if μ is None else {"momentum_decay": μ}))
@@ -206,3 +204,8 @@ class SelfModifyingTitans(Mixer):
                 W, direct = r @ W, r @ z
             answers[name] = W @ z if self.kind == "matrix" else direct + W @ hidden[i]
         return answers
+
+
+def _split(x: Tensor | None, dim: int, sizes: list[int]) -> tuple[Tensor | None, ...]:
+    """x in pieces along an axis; None in as many. Slicing would write all of x for each piece on the way back."""
+    return (None,) * len(sizes) if x is None else x.split(sizes, dim)
