@@ -41,17 +41,26 @@ SMALLEST = (
 )  # logarithm below which a product of gates stays put; denormal numbers would make a CPU ten times slower
 
 
-class Tables(NamedTuple):
-    """What fades how far inside a chunk, (…, C + 1, C + 1) each: what is left at t of a write at s, in row s, column t.
+class Table(NamedTuple):
+    """What is left at t of a write at s, D[s, t] for s, t = 0 … C (0: the chunk starts), and parts of it."""
 
-    Row and column 0 are the start of the chunk. ``D`` is made of the retention; with momentum also ``U`` of the
-    momentum gates and ``P`` = D · U, the way of a write that first enters the momentum and is then added to the memory
-    at every later token.
+    whole: Tensor  # (…, C + 1, C + 1)
+    inside: Tensor  # (…, C, C): [s, t] = D[s, t − 1] of two tokens: what is left of s just before t writes
+    start: Tensor  # (…, 1, C): D[0, t − 1], the same of what the chunk starts from
+    to_end: Tensor  # (…, 1, C): D[s, C]
+    start_to_end: Tensor  # (…, 1, 1): D[0, C]
+
+
+class Tables(NamedTuple):
+    """What fades how far inside a chunk.
+
+    ``D`` is made of the retention; with momentum also ``U`` of the momentum gates and ``P`` = D · U, the way of a write
+    that first enters the momentum and is then added to the memory at every later token.
     """
 
-    D: Tensor
-    P: Tensor | None = None
-    U: Tensor | None = None
+    D: Table
+    P: Table | None = None
+    U: Table | None = None
 
 
 class Writes(NamedTuple):
@@ -78,17 +87,35 @@ def decay_table(gate: Tensor) -> Tensor:
     return sums.clamp_min(SMALLEST).exp().triu()
 
 
-def make_tables(retention: Tensor | None, momentum: Tensor | None, keys: Tensor) -> Tables:
-    """The tables of chunks of keys (…, Dk, C); a retention of None keeps everything."""
+def make_tables(
+    retention: Tensor | None, momentum: Tensor | None, keys: Tensor, strength: Tensor | None = None
+) -> Tables:
+    """The tables of chunks of keys (…, Dk, C); a retention of None keeps everything.
+
+    Where all that a token writes has a common ``strength`` (…, C), it is taken into its row of the tables.
+    """
     if retention is None:
         size = keys.shape[-1] + 1
         D = torch.ones(size, size, dtype=keys.dtype, device=keys.device).triu().expand(*keys.shape[:-2], size, size)
     else:
         D = decay_table(retention)
-    if momentum is None:
-        return Tables(D)
-    U = decay_table(momentum)
-    return Tables(D, U[..., 1:] @ D[..., 1:, :], U)  # Σ_j U_sj D_jt over j ≥ 1: S_0 itself is not in M_0
+    tables = [D]
+    if momentum is not None:
+        U = decay_table(momentum)
+        tables += [U[..., 1:] @ D[..., 1:, :], U]  # Σ_j U_sj D_jt over j ≥ 1: S_0 itself is not in M_0
+    if strength is not None:
+        rows = F.pad(strength, (1, 0), value=1.0)[..., None]
+        tables = [rows * table for table in tables]
+    return Tables(*map(_parts, tables))
+
+
+def _parts(table: Tensor) -> Table:
+    """A table with its parts, by splitting, which is cheaper on the way back than slicing."""
+    length = table.shape[-1] - 1
+    first, rest = table.split([1, length], -2)
+    start, start_to_end = first.split([length, 1], -1)
+    inside, to_end = rest.split([length, 1], -1)
+    return Table(table, inside, start, to_end.mT, start_to_end)
 
 
 def each(gate: Tensor | None) -> Tensor | float:
@@ -104,40 +131,62 @@ def solve(table: Tensor, key: Tensor, pull: Tensor, right: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(table * (key.mT @ pull), right, upper=True, left=False, unitriangular=True)
 
 
-def ends_per_chunk(tables: Tables, dim: int) -> list[list]:
-    """The last column of each table, cut into chunks along ``dim``: [(start's factor, tokens' factors), …] a chunk."""
-    lasts = [None if table is None else table[..., None, :, -1] for table in tables]
-    cut = [[None] * tables.D.shape[dim] if last is None else last.unbind(dim) for last in lasts]
-    return [
-        [None if last is None else (last[..., :1], last[..., 1:]) for last in chunk] for chunk in zip(*cut, strict=True)
+def apart(x: Tensor | None, dim: int, count: int) -> tuple[Tensor | None, ...]:
+    """The ``count`` chunks of x along an axis; None is None for each. A single chunk is not copied on the way back."""
+    if x is None:
+        return (None,) * count
+    return x.unbind(dim) if count > 1 else (x.squeeze(dim),)
+
+
+def together(parts, dim: int) -> Tensor | None:
+    """The inverse of ``apart``."""
+    if parts[0] is None:
+        return None
+    return torch.stack(parts, dim) if len(parts) > 1 else parts[0].unsqueeze(dim)
+
+
+def tables_apart(tables: Tables, dim: int, count: int) -> list[Tables]:
+    """The tables of each chunk; ``whole``, which is for reading after the loop, stays behind."""
+    cut = [
+        [None] * count
+        if table is None
+        else [Table(None, *parts) for parts in zip(*(apart(part, dim, count) for part in table[1:]), strict=True)]
+        for table in tables
     ]
+    return [Tables(*chunk) for chunk in zip(*cut, strict=True)]
 
 
-def advance(M: Tensor, S: Tensor | None, writes: Writes, key: Tensor, ends: list) -> tuple[Tensor, Tensor | None]:
+def advance(M: Tensor, S: Tensor | None, writes: Writes, key: Tensor, tables: Tables) -> tuple[Tensor, Tensor | None]:
     """Memory and momentum at the end of a chunk, from those at its start."""
-    D, P, U = ends
-    M_end = D[0] * M if writes.r is None else D[0] * M + writes.r @ (D[1] * key).mT
+    D, P, U = tables
+    M_end = D.start_to_end * M
+    if writes.r is not None:
+        M_end = M_end + writes.r @ (D.to_end * key).mT
     if writes.g is None:
         return M_end, S
-    return M_end + P[0] * S + writes.g @ (P[1] * key).mT, U[0] * S + writes.g @ (U[1] * key).mT
+    g = writes.g
+    return M_end + P.start_to_end * S + g @ (P.to_end * key).mT, U.start_to_end * S + g @ (U.to_end * key).mT
 
 
 def live_read(tables: Tables, q: Tensor, k: Tensor, writes: Writes, M: Tensor, S: Tensor | None, read: str) -> Tensor:
     """What the memory answers at every token of a chunk that starts from M and S: (…, Dv, C).
 
-    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; column t of the tables for "after", t − 1
-    for "before".
+    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; at t − 1 instead of t for "before".
     """
-    seen = slice(1, None) if read == "after" else slice(None, -1)
     scores = k.mT @ q
-    D = tables.D[..., seen]
-    y = D[..., :1, :] * (M @ q)
+    start, inside = _seen(tables.D, read)
+    y = start * (M @ q)
     if writes.r is not None:
-        y = y + writes.r @ (D[..., 1:, :] * scores)
+        y = y + writes.r @ (inside * scores)
     if writes.g is not None:
-        P = tables.P[..., seen]
-        y = y + P[..., :1, :] * (S @ q) + writes.g @ (P[..., 1:, :] * scores)
+        start, inside = _seen(tables.P, read)
+        y = y + start * (S @ q) + writes.g @ (inside * scores)
     return y
+
+
+def _seen(table: Table, read: str) -> tuple[Tensor, Tensor]:
+    """What a token that reads "before" or "after" its own write finds of the chunk's start and of the writes."""
+    return (table.start, table.inside) if read == "before" else (table.whole[..., :1, 1:], table.whole[..., 1:, 1:])
 
 
 def decayed_recurrence(
@@ -201,46 +250,46 @@ def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width, own_values):
     g, r = _affine_writes(k, v, gates, tables, anchor, erase_at, own_values)
     if r[0] is None and tables.P is None:
         return _multiply(q, k, r[1], tables, M, read, width)
-    ends, keys = ends_per_chunk(tables, 2), k.unbind(2)
-    g, r = ([None if part is None else part.unbind(2) for part in write] for write in (g, r))
+    count = k.shape[2]
+    tables_of, keys = tables_apart(tables, 2, count), apart(k, 2, count)
+    g, r = (list(zip(*(apart(part, 2, count) for part in write), strict=True)) for write in (g, r))
 
     starts, starts_S, all_writes = [], [], []
     for n, key in enumerate(keys):
         starts.append(M)
         starts_S.append(S)
-        writes = Writes(_at(r, n, M, S), _at(g, n, M, S))
+        writes = Writes(_at(r[n], M, S), _at(g[n], M, S))
         all_writes.append(writes)
-        M, S = advance(M, S, writes, key, ends[n])
+        M, S = advance(M, S, writes, key, tables_of[n])
 
     anchor = starts[-1] if anchor is None else anchor
     if q is None:
         return None, M, anchor, S
-    begin = torch.stack([start[..., :width, :] for start in starts], 2)
+    begin = together([start[..., :width, :] for start in starts], 2)
     if read == "chunk_start":
         begin = begin if len(starts) > 1 else anchor[:, :, None, :width]  # a begun chunk is alone in its segment
         return _rows(begin @ q), M, anchor, S
     writes = Writes(
         *(
-            None if parts[0] is None else torch.stack([part[..., :width, :] for part in parts], 2)
+            None if parts[0] is None else together([part[..., :width, :] for part in parts], 2)
             for parts in zip(*all_writes, strict=True)
         )
     )
-    begin_S = None if writes.g is None else torch.stack([start[..., :width, :] for start in starts_S], 2)
+    begin_S = None if writes.g is None else together([start[..., :width, :] for start in starts_S], 2)
     return _rows(live_read(tables, q, k, writes, begin, begin_S, read)), M, anchor, S
 
 
 def _multiply(q, k, of_M, tables, M, read, width):
     """Chunks whose writes are all M of_M: each multiplies M by a matrix, which is what it makes of the identity."""
     writes, unit = Writes(of_M), torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
-    last = [(table[..., None, :1, -1], table[..., None, 1:, -1]) for table in tables[:1]]
-    starts = []
-    for factor in advance(unit, None, writes, k, [*last, None, None])[0].unbind(2):
+    starts, factors = [], advance(unit, None, writes, k, tables)[0]
+    for factor in apart(factors, 2, k.shape[2]):
         starts.append(M)
         M = M @ factor
     if q is None:
         return None, M, starts[-1], None
     asked = q if read == "chunk_start" else live_read(tables, q, k, writes, unit, None, read)
-    begin = torch.stack([start[..., :width, :] for start in starts], 2)
+    begin = together([start[..., :width, :] for start in starts], 2)
     return _rows(begin @ asked), M, starts[-1], None
 
 
@@ -271,12 +320,12 @@ def _affine_writes(k, v, gates, tables, anchor, erase_at, own_values):
         pull = -each(erase) * k
         return asked, ((None, pull, None) if anchor is None else (anchor[:, :, None] @ pull, None, None))
 
-    inside, strong = tables.D[..., 1:, :-1], each(erase) * k
-    pull = -tables.D[..., :1, :-1] * strong  # what token t erases of M itself
+    inside, strong = tables.D.inside, each(erase) * k
+    pull = -tables.D.start * strong  # what token t erases of M itself
     if tables.P is None:  # erase and write go the same way: one for both
         return none, _solve_parts(inside, k, strong, fixed, pull if of_M is None else pull + of_M, None)
-    heard = tables.P[..., 1:, :-1] * (k.mT @ -strong)  # what it erases of the writes of this chunk
-    of_S = -tables.P[..., :1, :-1] * strong
+    heard = tables.P.inside * (k.mT @ -strong)  # what it erases of the writes of this chunk
+    of_S = -tables.P.start * strong
     of_fixed = None if fixed is None else fixed @ heard
     return asked, _solve_parts(inside, k, strong, of_fixed, pull if of_M is None else pull + of_M @ heard, of_S)
 
@@ -289,9 +338,9 @@ def _solve_parts(inside, k, strong, *rights):
     return tuple(None if right is None else next(solved) for right in rights)
 
 
-def _at(write, n, M, S):
-    """The write of chunk n, from what it starts with."""
-    fixed, of_M, of_S = (None if part is None else part[n] for part in write)
+def _at(write, M, S):
+    """The write of a chunk, from what it starts with."""
+    fixed, of_M, of_S = write
     total = fixed
     for slope, start in ((of_M, M), (of_S, S)):
         if slope is not None:

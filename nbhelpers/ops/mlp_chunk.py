@@ -2,12 +2,12 @@
 
 Gradients come from the chunk start, so within a chunk both W₁ and W₂ follow the recurrence of ``ops.chunk``:
 
-    h_t = W₂,ξ k_t,   a_t = σ(h_t),   e_t = f_ξ(k_t) − v_t  (or −v_t for the dot product)
-    W₁:  writes −η_t e_t                     at a_t,  erased with η_t / ‖a_t‖²
-    W₂:  writes −η_t σ'(h_t) ∘ (W₁,ξᵀ e_t)   at k_t,  erased with η_t
+    h_t = W₂,ξ k_t,   a_t = σ(h_t),   u_t = v_t − f_ξ(k_t)  (or v_t for the dot product)
+    W₁:  writes η_t u_t                     at a_t,  erased with η_t / ‖a_t‖²
+    W₂:  writes η_t σ'(h_t) ∘ (W₁,ξᵀ u_t)   at k_t,  erased with η_t
 
 As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
-token writes carries the factor −η_t; it is taken into the tables, once for all memories. Tables are made for all chunks
+token writes carries the factor η_t; it is taken into the tables, once for all memories. Tables are made for all chunks
 at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes alone and follow
 after the loop, again for all chunks at once.
 """
@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nbhelpers.memory.activation import activation_named, value_named
-from nbhelpers.ops.chunk import Tables, Writes, advance, ends_per_chunk, live_read, make_tables, solve
+from nbhelpers.ops.chunk import Writes, advance, apart, live_read, make_tables, solve, tables_apart, together
 from nbhelpers.ops.conventions import State, at_position, position_of, segments
 
 TINY = 1e-12  # the squared length below which a hidden activation counts as zero
@@ -55,10 +54,14 @@ def mlp_recurrence(
 
     outputs = []
     for start, stop, chunks in segments(position, length, chunk_size):
-        q, k, v = (
-            None if x is None else x[:, :, :, start:stop].unflatten(3, (chunks, -1)).mT.contiguous() for x in wide
-        )  # (B, H, m or 1, chunks, D, C)
-        η, α, μ = (None if gate is None else gate[:, :, :, start:stop].unflatten(3, (chunks, -1)) for gate in gates)
+
+        def fold(x, axis, start=start, stop=stop, chunks=chunks):
+            if x is None or (stop - start == length and chunks == 1):
+                return None if x is None else x.unsqueeze(axis)
+            return x.narrow(axis, start, stop - start).unflatten(axis, (chunks, -1))
+
+        q, k, v = (None if x is None else fold(x, 3).mT for x in wide)  # (B, H, m or 1, chunks, D, C)
+        η, α, μ = (fold(gate, 3) for gate in gates)
         begun = anchor if (position + start) % chunk_size else None
         y, W, anchor, S = _segment(q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation, own_values)
         outputs.append(y)
@@ -73,33 +76,29 @@ def mlp_recurrence(
 
 def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
-    tables = _weighed(make_tables(α, μ, k), -η)
-    ends, tables_of = ends_per_chunk(tables, 3), _unbind(tables)
-    σ = value_named(activation)
+    tables, count, σ = make_tables(α, μ, k, strength=η), k.shape[3], value_named(activation)
     begin_W, begin_S, hidden, writes_1, writes_2 = [], [], [], [], []
-    for n, (key, value) in enumerate(zip(k.unbind(3), v.unbind(3), strict=True)):
+    for here, key, value in zip(tables_apart(tables, 3, count), apart(k, 3, count), apart(v, 3, count), strict=True):
         (W1, W2), (S1, S2) = W, S
         A1, A2 = W if anchor is None else anchor
         h = _tall(A2, key)
         a, slope = activation_named(activation)(h)
         answer = A1 @ a
-        told = key - value if objective == "l2" else -value
-        e1 = answer + told if objective == "l2" else told
+        u1 = (value - key) - answer if objective == "l2" else value
         if own_values:
-            e1 = e1 - A1 @ σ(_tall(A2, value))
-        e2 = (A1.mT @ e1) * slope
+            u1 = u1 + A1 @ σ(_tall(A2, value))
+        u2 = (A1.mT @ u1) * slope
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
         held_1, held_2 = (answer, h) if anchor is None else (W1 @ a, _tall(W2, key))
-        share = 1 / a.square().sum(-2, keepdim=True).clamp_min(TINY)  # of the rate, for the erase at a
-        w1 = _writes(e1, a, held_1, S1, share if erase == "both" else None, tables_of[n])
-        w2 = _writes(e2, key, held_2, S2, None if erase == "none" else 1.0, tables_of[n])
+        w1 = _writes(u1, a, held_1, S1, here, erase == "both", unit_keys=False)
+        w2 = _writes(u2, key, held_2, S2, here, erase != "none")
         begin_W.append(W)
         begin_S.append(S)
         hidden.append(a)
         writes_1.append(w1)
         writes_2.append(w2)
-        (W1, S1), (W2, S2) = advance(W1, S1, w1, a, ends[n]), advance(W2, S2, w2, key, ends[n])
+        (W1, S1), (W2, S2) = advance(W1, S1, w1, a, here), advance(W2, S2, w2, key, here)
         W, S = (W1, W2), (S1, S2)
 
     anchor = begin_W[-1] if anchor is None else anchor
@@ -107,7 +106,7 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         return None, W, anchor, S
     asked = q.shape[2]  # the first memories; the others are never read
     if read == "chunk_start":
-        W1, W2 = _stack(begin_W if len(begin_W) > 1 else [anchor], asked)
+        W1, W2 = _stack(begin_W if count > 1 else [anchor], asked)
         return _rows(q + W1 @ σ(W2 @ q)), W, anchor, S
     (W1, W2), (S1, S2) = (_stack(pair, asked) for pair in (begin_W, begin_S))
     (a,) = _stack([(a,) for a in hidden], asked)
@@ -116,50 +115,40 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     return _rows(y), W, anchor, S
 
 
-def _weighed(tables: Tables, strength: Tensor) -> Tables:
-    """The tables of writes of that strength: row s ≥ 1 times the strength of token s, row 0 as it is."""
-    rows = F.pad(strength, (1, 0), value=1.0)[..., None]
-    return Tables(*(None if table is None else rows * table for table in tables))
-
-
 def _tall(W2: Tensor, key: Tensor) -> Tensor:
     """W₂ k of all memories in one product: (B, H, m, Dh, D), (B, H, 1, D, C) → (B, H, m, Dh, C)."""
     return (W2.flatten(2, 3) @ key.squeeze(2)).unflatten(2, W2.shape[2:4])
 
 
-def _writes(e, key, held, S, share, tables) -> Writes:
-    """The writes of one matrix in one chunk: the error e, and the erase at ``share`` of the rate (None: no erase).
+def _writes(u, key, held, S, tables, erase, unit_keys=True) -> Writes:
+    """The writes of one matrix in one chunk, in units of the rate: ``u``, what is missing at the keys, and the erase.
 
-    ``held`` is what the matrix answers to the keys.
+    ``held`` is what the matrix answers to the keys; keys that are no units are erased at 1 / ‖k‖² of the rate.
     """
     D, P, _ = tables
-    if share is None:
-        return Writes(e) if P is None else Writes(None, e)
-    pull, fade = -share * key, share * D[..., :1, :-1]
+    if not erase:
+        return Writes(u) if P is None else Writes(None, u)
+    pull, fade = key, D.start
+    if not unit_keys:
+        share = key.square().sum(-2, keepdim=True).clamp_min(TINY).reciprocal()
+        pull, fade = share * key, share * fade
     if P is None:
-        right = torch.addcmul(e, fade, held)
+        right = torch.addcmul(u, fade, held, value=-1)
     else:
-        heard = P[..., :1, :-1] * (S @ key) + e @ (P[..., 1:, :-1] * (key.mT @ key))
-        right = fade * held + share * heard
-    inside = D[..., 1:, :-1]
+        heard = P.start * (S @ pull) + u @ (P.inside * (key.mT @ pull))
+        right = -fade * held - heard
     if key.shape[2] == right.shape[2]:
-        r = solve(inside, key, pull, right)
+        r = solve(D.inside, key, pull, right)
     else:  # one system for all memories
-        tall = solve(inside.squeeze(2), key.squeeze(2), pull.squeeze(2), right.flatten(2, 3))
+        tall = solve(D.inside.squeeze(2), key.squeeze(2), pull.squeeze(2), right.flatten(2, 3))
         r = tall.unflatten(2, right.shape[2:4])
-    return Writes(r) if P is None else Writes(r, e)
-
-
-def _unbind(tables: Tables) -> list[Tables]:
-    """The tables of each chunk."""
-    cut = [[None] * tables.D.shape[3] if table is None else table.unbind(3) for table in tables]
-    return [Tables(*chunk) for chunk in zip(*cut, strict=True)]
+    return Writes(r) if P is None else Writes(r, u)
 
 
 def _stack(tuples, asked: int) -> list[Tensor | None]:
     """[(x_n, y_n), …] over chunks → [x, y] of the memories asked, the chunks as axis 3; None stays None."""
     return [
-        None if parts[0] is None else torch.stack([part[:, :, :asked] for part in parts], 3)
+        together([None if part is None else part[:, :, :asked] for part in parts], 3)
         for parts in zip(*tuples, strict=True)
     ]
 
