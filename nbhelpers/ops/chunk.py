@@ -128,7 +128,25 @@ def solve(table: Tensor, key: Tensor, pull: Tensor, right: Tensor) -> Tensor:
 
     ``table`` is strictly upper, so the diagonal is 1.
     """
-    return torch.linalg.solve_triangular(table * (key.mT @ pull), right, upper=True, left=False, unitriangular=True)
+    return _Solve.apply(table * (key.mT @ pull), right)
+
+
+class _Solve(torch.autograd.Function):
+    """X of X (I + T) = R for a strictly upper T; autograd's own would mask the gradient of T, which ``table`` does."""
+
+    @staticmethod
+    def forward(T: Tensor, R: Tensor) -> Tensor:
+        return torch.linalg.solve_triangular(T, R, upper=True, left=False, unitriangular=True)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx, of_X: Tensor) -> tuple[Tensor, Tensor]:
+        T, X = ctx.saved_tensors
+        of_R = torch.linalg.solve_triangular(T.mT, of_X, upper=False, left=False, unitriangular=True)
+        return X.mT @ -of_R, of_R
 
 
 def apart(x: Tensor | None, dim: int, count: int) -> tuple[Tensor | None, ...]:
