@@ -77,29 +77,32 @@ def mlp_recurrence(
 def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
     tables, count, σ = make_tables(α, μ, k, strength=η), k.shape[3], value_named(activation)
+    memories = W[0].shape[2]
     begin_W, begin_S, hidden, writes_1, writes_2 = [], [], [], [], []
     for here, key, value in zip(tables_apart(tables, 3, count), apart(k, 3, count), apart(v, 3, count), strict=True):
         (W1, W2), (S1, S2) = W, S
         A1, A2 = W if anchor is None else anchor
-        h = _tall(A2, key)
+        W2, S2, A2 = _tall(W2), _tall(S2), _tall(A2)
+        h = A2 @ key
         a, slope = activation_named(activation)(h)
+        a = _short(a, memories)
         answer = A1 @ a
         u1 = (value - key) - answer if objective == "l2" else value
         if own_values:
-            u1 = u1 + A1 @ σ(_tall(A2, value))
-        u2 = (A1.mT @ u1) * slope
+            u1 = u1 + A1 @ _short(σ(A2 @ value), memories)
+        u2 = _tall(A1.mT @ u1) * slope
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
-        held_1, held_2 = (answer, h) if anchor is None else (W1 @ a, _tall(W2, key))
+        held_1, held_2 = (answer, h) if anchor is None else (W1 @ a, W2 @ key)
         w1 = _writes(u1, a, held_1, S1, here, erase == "both", unit_keys=False)
         w2 = _writes(u2, key, held_2, S2, here, erase != "none")
         begin_W.append(W)
         begin_S.append(S)
         hidden.append(a)
         writes_1.append(w1)
-        writes_2.append(w2)
+        writes_2.append([_short(part, memories) for part in w2])
         (W1, S1), (W2, S2) = advance(W1, S1, w1, a, here), advance(W2, S2, w2, key, here)
-        W, S = (W1, W2), (S1, S2)
+        W, S = (W1, _short(W2, memories)), (S1, _short(S2, memories))
 
     anchor = begin_W[-1] if anchor is None else anchor
     if q is None:
@@ -115,9 +118,14 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
     return _rows(y), W, anchor, S
 
 
-def _tall(W2: Tensor, key: Tensor) -> Tensor:
-    """W₂ k of all memories in one product: (B, H, m, Dh, D), (B, H, 1, D, C) → (B, H, m, Dh, C)."""
-    return (W2.flatten(2, 3) @ key.squeeze(2)).unflatten(2, W2.shape[2:4])
+def _tall(x: Tensor | None) -> Tensor | None:
+    """All memories as one on top of the other: (B, H, m, Dh, ·) → (B, H, 1, m · Dh, ·)."""
+    return None if x is None else x.flatten(2, 3).unsqueeze(2)
+
+
+def _short(x: Tensor | None, memories: int) -> Tensor | None:
+    """The inverse of ``_tall``."""
+    return None if x is None else x.squeeze(2).unflatten(2, (memories, -1))
 
 
 def _writes(u, key, held, S, tables, erase, unit_keys=True) -> Writes:
@@ -137,11 +145,7 @@ def _writes(u, key, held, S, tables, erase, unit_keys=True) -> Writes:
     else:
         heard = P.start * (S @ pull) + u @ (P.inside * (key.mT @ pull))
         right = -fade * held - heard
-    if key.shape[2] == right.shape[2]:
-        r = solve(D.inside, key, pull, right)
-    else:  # one system for all memories
-        tall = solve(D.inside.squeeze(2), key.squeeze(2), pull.squeeze(2), right.flatten(2, 3))
-        r = tall.unflatten(2, right.shape[2:4])
+    r = solve(D.inside, key, pull, right)
     return Writes(r) if P is None else Writes(r, u)
 
 
