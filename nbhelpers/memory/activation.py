@@ -24,8 +24,8 @@ class _GELU(torch.autograd.Function):
     def backward(ctx, of_value: Tensor, of_slope: Tensor) -> Tensor:
         h, slope = ctx.saved_tensors
         square = h * h
-        bend = (square * -0.5).exp_().mul_(of_slope)  # φ without its constant, times what arrives
-        return (of_value * slope).addcmul_(bend, square.sub_(2), value=-1 / math.sqrt(2 * math.pi))
+        bend = torch.exp(square * -0.5) * of_slope  # φ without its constant, times what arrives
+        return torch.addcmul(of_value * slope, bend, 2 - square, value=1 / math.sqrt(2 * math.pi))
 
 
 def gelu(h: Tensor) -> tuple[Tensor, Tensor]:
