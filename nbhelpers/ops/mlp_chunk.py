@@ -136,15 +136,15 @@ def _writes(u, key, held, S, tables, erase, unit_keys=True) -> Writes:
     D, P, _ = tables
     if not erase:
         return Writes(u) if P is None else Writes(None, u)
-    pull, fade = key, D.start
+    pull, fade = key, -D.start
     if not unit_keys:
         share = key.square().sum(-2, keepdim=True).clamp_min(TINY).reciprocal()
         pull, fade = share * key, share * fade
     if P is None:
-        right = torch.addcmul(u, fade, held, value=-1)
+        right = u + fade * held
     else:
         heard = P.start * (S @ pull) + u @ (P.inside * (key.mT @ pull))
-        right = -fade * held - heard
+        right = fade * held - heard
     r = solve(D.inside, key, pull, right)
     return Writes(r) if P is None else Writes(r, u)
 
