@@ -229,7 +229,9 @@ def _check_flatten(function: Callable) -> str | None:
             return "The iteration flew apart. It starts well only from singular values below the root of three."
         values = np.linalg.svd(answer, compute_uv=False)
         if abs(values - 1).max() > FLATNESS:
-            found = f"The singular values run from {values.min():.3g} to {values.max():.3g} for a gradient of size {size:g}"
+            found = (
+                f"The singular values run from {values.min():.3g} to {values.max():.3g} for a gradient of size {size:g}"
+            )
             return f"{found}. All should be one to within {FLATNESS:g}."
         if np.abs(answer - left @ right).max() > 10 * FLATNESS:
             return "All singular values are one, but the singular vectors are not those of G."

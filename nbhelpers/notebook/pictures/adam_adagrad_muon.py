@@ -44,7 +44,7 @@ def first_combs(combs: Mapping[str, Any]) -> Figure:
         "the gradient itself:\nmomentum": ("momentum", (4.2, 0.006)),
         "its signs:\nAdam, AdaGrad": ("Adam", (12.5, 0.055)),
         "flat: full AdaGrad": ("full AdaGrad", (19.5, 1.9)),
-        "nearly flat: Muon": ("Muon", (1.2, 0.47)),
+        "nearly flat: Muon": ("Muon", (21, 0.29)),
     }
     x = np.arange(1, len(combs["Adam"]) + 1)
     for text, (name, place) in lines.items():
