@@ -74,10 +74,8 @@ def test_each_rule_is_its_twin(page, name, optimizer, options, shape):
 def test_full_adagrad_is_the_packages(page, shape):
     gradients = normal(9, *shape)
     options = PRECONDITIONED | {"preconditioner": engine.FullMatrix(1e-12)}
-    found, wanted = (
-        page.replay(page.full_adagrad, gradients),
-        steps_of(engine.PreconditionedMomentum, gradients, **options),
-    )
+    found = page.replay(page.full_adagrad, gradients)
+    wanted = steps_of(engine.PreconditionedMomentum, gradients, **options)
     late = 4  # before, H has fewer directions than rows, and its root is ill-defined in the rest
     close(found[late:], wanted[late:], rtol=1e-6, atol=1e-7)
 
@@ -90,8 +88,7 @@ def test_adam_is_the_packages_m3_without_its_slow_part(page):
 
 @pytest.mark.parametrize("name", ["momentum", "adagrad", "adam", "full_adagrad", "muon"])
 def test_a_batch_of_layers_is_its_layers_one_by_one(page, name):
-    gradients, rule = normal(6, 3, 4, 5), None
-    rule = getattr(page, name)
+    gradients, rule = normal(6, 3, 4, 5), getattr(page, name)
     together = page.replay(rule, gradients)
     for k in range(3):
         close(together[:, k], page.replay(rule, gradients[:, k]), rtol=1e-6, atol=1e-7)

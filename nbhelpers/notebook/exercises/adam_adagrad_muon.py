@@ -200,9 +200,10 @@ FLATNESS = 1e-3  # how far from one a singular value may be
 def _flatten(G, steps=40, scaled=True, coefficients=(1.5, -0.5, 0.0)):
     X, (a, b, c) = np.asarray(G, dtype=float), coefficients
     X = X / np.linalg.norm(X) if scaled else X
-    for _ in range(steps):
-        A = X @ X.T
-        X = a * X + (b * A + c * A @ A) @ X
+    with np.errstate(over="ignore", invalid="ignore"):  # one of the wrong answers flies apart
+        for _ in range(steps):
+            A = X @ X.T
+            X = a * X + (b * A + c * A @ A) @ X
     return X
 
 
@@ -229,10 +230,8 @@ def _check_flatten(function: Callable) -> str | None:
             return "The iteration flew apart. It starts well only from singular values below the root of three."
         values = np.linalg.svd(answer, compute_uv=False)
         if abs(values - 1).max() > FLATNESS:
-            found = (
-                f"The singular values run from {values.min():.3g} to {values.max():.3g} for a gradient of size {size:g}"
-            )
-            return f"{found}. All should be one to within {FLATNESS:g}."
+            found = f"For a gradient of size {size:g} they run from {values.min():.3g} to {values.max():.3g}"
+            return f"The singular values should be one to within {FLATNESS:g}. {found}."
         if np.abs(answer - left @ right).max() > 10 * FLATNESS:
             return "All singular values are one, but the singular vectors are not those of G."
     return None
@@ -248,9 +247,9 @@ register(
     also_right=(_flatten_by_svd,),
     wrong=(
         (lambda G: _flatten(G, scaled=False), "flew apart"),
-        (lambda G: _flatten(G, 5), "singular values run"),
-        (lambda G: _flatten(G, 40, coefficients=(3.4445, -4.7750, 2.0315)), "singular values run"),
-        (lambda G: np.sign(np.asarray(G)), "singular values run"),
+        (lambda G: _flatten(G, 5), "they run from"),
+        (lambda G: _flatten(G, 40, coefficients=(3.4445, -4.7750, 2.0315)), "they run from"),
+        (lambda G: np.sign(np.asarray(G)), "they run from"),
         (lambda G: np.eye(*np.asarray(G).shape), "singular vectors"),
         (lambda G: _flatten(G).T, "transposed"),
     ),
@@ -292,7 +291,7 @@ register(
     wrong=(
         ((1.5, -0.5), "grows too slowly"),
         ((3.0, -2.0), "leave the range"),
-        ((2.2, -1.0), "above 1.2"),
+        ((1.8, -0.5), "above 1.2"),
         (2.0, "pair of numbers"),
     ),
 )

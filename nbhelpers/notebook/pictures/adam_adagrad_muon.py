@@ -87,7 +87,7 @@ def _compared(longer: float, cosine: float) -> str:
 
 
 def ridge_lines(lines: Mapping[str, tuple[Any, float, float]]) -> Figure:
-    """For each entry: past gradients, all at the height of the target, and the line through the origin of best slope."""
+    """For each entry: past gradients, all at the height of the target, and the best line through the origin."""
     fig, axes = figure(1, 2, height=3.2, sharey=False)
     for ax, (name, (gradients, target, slope)) in zip(axes, lines.items(), strict=True):
         g = np.asarray(gradients)
@@ -124,7 +124,8 @@ def newton_schulz(steps: int, iteration: str, curve: tuple[Any, Any], teeth: Any
     below.set(xlim=(0.3, len(teeth) + 0.7), ylim=(0, 1.3), xlabel="tooth", ylabel="singular value")
     below.set_xticks([1, 8, 16, 24, 32])
     below.set_yticks([0, 0.5, 1])
-    below.text(len(teeth), 1.22, f"shortest tooth {teeth.min():.3f}", ha="right", va="center", fontsize=9)
+    text = f"{(teeth > 0.5).sum()} teeth longer than 0.5"
+    below.text(len(teeth), 1.22, text, ha="right", va="center", fontsize=9)
     return fig
 
 
