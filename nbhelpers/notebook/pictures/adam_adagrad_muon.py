@@ -37,14 +37,20 @@ def _frame(rows: int, height: float, **subplots: Any) -> tuple[Figure, Sequence[
     return fig, axes
 
 
+def _narrow(made: tuple[Figure, Any]) -> tuple[Figure, Any]:
+    """Give a figure the width of a frame, so that a phone shows its labels without scrolling."""
+    made[0].set_size_inches(FRAME, made[0].get_size_inches()[1])
+    return made
+
+
 def first_combs(combs: Mapping[str, Any]) -> Figure:
     """The combs (32,) of the first step, each scaled to a largest tooth of one; equal ones share a line."""
-    fig, ax = figure(height=3.4)
+    fig, ax = _narrow(figure(height=3.4))
     lines = {
-        "the gradient itself:\nmomentum": ("momentum", (4.2, 0.006)),
+        "the gradient itself:\nmomentum": ("momentum", (1.6, 0.0022)),
         "its signs:\nAdam, AdaGrad": ("Adam", (12.5, 0.055)),
         "flat: full AdaGrad": ("full AdaGrad", (19.5, 1.9)),
-        "nearly flat: Muon": ("Muon", (21, 0.29)),
+        "nearly flat: Muon": ("Muon", (10.5, 0.4)),
     }
     x = np.arange(1, len(combs["Adam"]) + 1)
     for text, (name, place) in lines.items():
@@ -88,7 +94,7 @@ def _compared(longer: float, cosine: float) -> str:
 
 def ridge_lines(lines: Mapping[str, tuple[Any, float, float]]) -> Figure:
     """For each entry: past gradients, all at the height of the target, and the best line through the origin."""
-    fig, axes = figure(1, 2, height=3.2, sharey=False)
+    fig, axes = _narrow(figure(1, 2, height=2.9))
     for ax, (name, (gradients, target, slope)) in zip(axes, lines.items(), strict=True):
         g = np.asarray(gradients)
         edge = 1.1 * np.abs(g).max()
@@ -100,12 +106,12 @@ def ridge_lines(lines: Mapping[str, tuple[Any, float, float]]) -> Figure:
         ax.set(xlim=(-edge, edge), ylim=(-0.55 * target, 1.45 * target), yticks=[0, target])
         ax.set_yticklabels(["0", "target"])
         ax.set(title=name, xlabel="gradient")
-        ax.ticklabel_format(axis="x", style="plain")
-        ax.locator_params(axis="x", nbins=4)
+        tick = float(f"{0.7 * edge:.0e}")  # one digit
+        ax.set_xticks([-tick, 0, tick], [f"{MINUS}{tick:g}", "0", f"{tick:g}"])
     first = next(iter(lines.values()))
     edge = 1.1 * np.abs(np.asarray(first[0])).max()
-    label_line(axes[0], -0.95 * edge, 1.2 * first[1], "what should be answered", "slow")
-    label_line(axes[0], -0.95 * edge, 0.42 * first[1], "what the memory\nanswers", "fast")
+    label_line(axes[0], -0.95 * edge, 1.16 * first[1], "wish", "slow")
+    label_line(axes[0], -0.95 * edge, -0.35 * first[1], "answer", "fast")
     return fig
 
 
@@ -131,7 +137,7 @@ def newton_schulz(steps: int, iteration: str, curve: tuple[Any, Any], teeth: Any
 
 def echoes(changes: Mapping[str, Any]) -> Figure:
     """Relative change of the step (steps, networks) after one loud gradient, median over networks."""
-    fig, ax = figure(height=3.9)
+    fig, ax = _narrow(figure(height=3.7))
     places = {
         "momentum": (1.25, 700),
         "Muon": (20, 0.5),
@@ -157,7 +163,7 @@ def echoes(changes: Mapping[str, Any]) -> Figure:
 
 def contest(curves: Mapping[str, Mapping[str, Any]], every: int) -> Figure:
     """Recall (probes, seeds) of rare and of common classes by optimizer, medians thick."""
-    fig, axes = figure(2, height=5.6, sharex=True)
+    fig, axes = _narrow(figure(2, height=5.2, sharex=True))
     for ax, which in zip(axes, ("rare", "common"), strict=True):
         ends = {}
         for name, parts in curves.items():
@@ -170,7 +176,7 @@ def contest(curves: Mapping[str, Mapping[str, Any]], every: int) -> Figure:
             ends[name] = middle[-1]
         for name, y in _apart(ends, 0.068 * (100 if which == "rare" else 60)).items():
             label_line(ax, steps[-1] + 4, y, name, LOOKS[name][0])
-        ax.set(title=f"{which} classes", ylabel="recall (%)", xlim=(0, steps[-1] * 1.24))
+        ax.set(title=f"{which} classes", ylabel="recall (%)", xlim=(0, steps[-1] * 1.4))
     axes[0].set_ylim(0, 100)
     axes[1].set_ylim(40, 102)
     axes[1].set_xlabel("step")
@@ -193,7 +199,7 @@ def _apart(places: Mapping[str, float], distance: float) -> dict[str, float]:
 
 def next_to_the_goal(heights: Mapping[str, Any]) -> Figure:
     """Error above the bottom (steps + 1,) by optimizer, on a log axis."""
-    fig, ax = figure(height=3.7)
+    fig, ax = _narrow(figure(height=3.7))
     looks = {
         "momentum": ("fast", "-"),
         "Adam, fresh": ("slow", "-"),
@@ -208,7 +214,7 @@ def next_to_the_goal(heights: Mapping[str, Any]) -> Figure:
         ends[name] = float(np.log10(np.asarray(found)[-1]))
     for name, y in _apart(ends, 0.42).items():
         label_line(ax, len(found) + 2, 10**y, name, looks[name][0])
-    ax.set(yscale="log", xlim=(0, 1.42 * len(found)), xlabel="step", ylabel="error above the bottom")
+    ax.set(yscale="log", xlim=(0, 1.75 * len(found)), xlabel="step", ylabel="error above the bottom")
     ax.set_xticks([0, 50, 100, 150, 200])
     ax.minorticks_off()
     return fig
