@@ -125,7 +125,7 @@ def capacity(
     below.minorticks_off()
     label_line(top, 10, 0.35, "Hebbian", "slow", ha="right")
     label_line(top, 14, 0.055, "delta rule, one pass", "fast")
-    label_line(top, 76, 0.028, "best matrix", "good")
+    label_line(top, 60, 0.028, "best matrix:\nzero up to here", "good", ha="right")
     label_line(below, 270, 82, "Hebbian", "slow")
     label_line(below, 60, 45, "delta rule,\none pass", "fast", ha="right")
     label_line(below, 260, 98, "best matrix", "good")
@@ -198,8 +198,8 @@ def networks(sizes: Sequence[int], held: Mapping[str, Any]) -> Figure:
         rows = np.asarray(held[name], dtype=float)
         ax.fill_between(sizes, rows.min(1), rows.max(1), color=COLOUR[colour], alpha=0.15, lw=0)
         ax.plot(sizes, rows.mean(1), marker, ls=dash, color=COLOUR[colour], ms=5, lw=1.5)
-    ax.set(xlabel="pairs stored", ylabel="relative squared error", xlim=(6, 66), ylim=(-0.04, 1.0))
-    ax.set_xticks([8, 16, 32, 48, 64])
+    ax.set(xlabel="pairs stored", ylabel="relative squared error", xlim=(5, 99), ylim=(-0.04, 1.0))
+    ax.set_xticks([8, 16, 32, 64, 96])
     label_line(ax, 30, 0.64, "network (256)", "fast", ha="right")
     label_line(ax, 40, 0.48, "matrix (256)", "good")
     label_line(ax, 41, 0.16, "network (1024) and\nmatrix on fixed features (1024)", "slow", ha="center")
@@ -245,7 +245,7 @@ def order(stream: Any, before: Any, after: Any) -> Figure:
             digit(ax, image[:32], x, y + 0.95, 1.8, TOLD)
             digit(ax, _shown(answer), x, y, 1.8, ANSWERED)
         ax.text(
-            x + 0.9, 7.65, ["1st", "2nd", "3rd", "4th", "1st\nagain", "2nd\nagain"][column], ha="center", va="center"
+            x + 0.9, 8.1, ["1st", "2nd", "3rd", "4th", "1st\nagain", "2nd\nagain"][column], ha="center", va="center"
         )
     return fig
 
