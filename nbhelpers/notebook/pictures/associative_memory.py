@@ -125,7 +125,7 @@ def capacity(
     below.minorticks_off()
     label_line(top, 10, 0.35, "Hebbian", "slow", ha="right")
     label_line(top, 14, 0.055, "delta rule, one pass", "fast")
-    label_line(top, 60, 0.028, "best matrix:\nzero up to here", "good", ha="right")
+    label_line(top, 76, 0.028, "best matrix,\nno error up to 64", "good")
     label_line(below, 270, 82, "Hebbian", "slow")
     label_line(below, 60, 45, "delta rule,\none pass", "fast", ha="right")
     label_line(below, 260, 98, "best matrix", "good")
@@ -141,7 +141,7 @@ def _dots(ax: Axes, counts: Sequence[int], rows: Any, colour: str, marker: str) 
 
 def similarities(ten: Any, tables: Sequence[Any]) -> Figure:
     """Two tables of similarities (10, 10) between the digits ``ten`` (10, 64), side by side."""
-    fig, ax = sheet(25, 13.4)
+    fig, ax = sheet(25, 13.4, inches=4.6)
     for left, title, table in zip((1.3, 13.8), ("raw pixels", "mean image subtracted"), tables, strict=True):
         box = (left, left + 10, 1.6, 11.6)
         ax.imshow(np.asarray(table), cmap="PuOr_r", vmin=-1, vmax=1, extent=box, interpolation="none")
