@@ -2,8 +2,21 @@
 
 from nbhelpers.models.adapt import adapt, set_token_periods
 from nbhelpers.models.config import FAMILIES, Config
+from nbhelpers.models.evaluate import evaluate, summed_loss
 from nbhelpers.models.files import load, save
 from nbhelpers.models.generate import generate, stream
 from nbhelpers.models.language_model import LanguageModel
 
-__all__ = ["FAMILIES", "Config", "LanguageModel", "adapt", "generate", "load", "save", "set_token_periods", "stream"]
+__all__ = [
+    "FAMILIES",
+    "Config",
+    "LanguageModel",
+    "adapt",
+    "evaluate",
+    "generate",
+    "load",
+    "save",
+    "set_token_periods",
+    "stream",
+    "summed_loss",
+]

@@ -93,10 +93,12 @@ def as_matrix(t: Tensor) -> Tensor:
 def memory(state: dict[str, Tensor], name: str, p: Tensor, *leading: int) -> Tensor:
     """Return the tensor ``name`` of a parameter's state; at its first use it is zero, of shape (*leading, *p.shape).
 
-    It has the parameter's type and device and is contiguous, so that :func:`as_matrix` of it is a view.
+    It has the parameter's type and device and is contiguous, so that :func:`as_matrix` of it is a view. Without
+    ``leading`` it is also spread over processes as the parameter is (FSDP2).
     """
     if name not in state:
-        state[name] = torch.zeros((*leading, *p.shape), dtype=p.dtype, device=p.device)
+        like = torch.zeros_like(p, memory_format=torch.contiguous_format)
+        state[name] = torch.zeros((*leading, *p.shape), dtype=p.dtype, device=p.device) if leading else like
     return state[name]
 
 
