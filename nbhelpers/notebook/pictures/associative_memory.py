@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOLD, ANSWERED = "Greys", "Oranges"
 RULES = {"Hebbian": ("slow", "o"), "delta rule": ("fast", "s"), "best matrix": ("good", "^")}
-KEYS = {"random": ("frozen", "o"), "centred digits": ("middle", "s"), "raw digits": ("bad", "^")}
+KEYS = {"random": ("frozen", "o"), "centred digits": ("middle", "s"), "digits": ("bad", "^")}
 
 
 def _shown(image: Any) -> np.ndarray:
@@ -142,7 +142,7 @@ def _dots(ax: Axes, counts: Sequence[int], rows: Any, colour: str, marker: str) 
 def similarities(ten: Any, tables: Sequence[Any]) -> Figure:
     """Two tables of similarities (10, 10) between the digits ``ten`` (10, 64), side by side."""
     fig, ax = sheet(25, 13.4, inches=4.6)
-    for left, title, table in zip((1.3, 13.8), ("raw pixels", "mean image subtracted"), tables, strict=True):
+    for left, title, table in zip((1.3, 13.8), ("as they are", "centred"), tables, strict=True):
         box = (left, left + 10, 1.6, 11.6)
         ax.imshow(np.asarray(table), cmap="PuOr_r", vmin=-1, vmax=1, extent=box, interpolation="none")
         ax.text(left, 12.9, title, va="center", fontweight="bold")
@@ -176,10 +176,10 @@ def correlated(counts: Sequence[int], by_keys: Mapping[str, tuple[Any, Any]], si
     below.set(xscale="log", ylim=(0, 106), ylabel="values found (%)", xlabel="pairs stored")
     below.set_xticks([2, 8, 32, 128, 256], ["2", "8", "32", "128", "256"])
     below.minorticks_off()
-    label_line(top, 3.6, 6.5, "raw digits", "bad", ha="right")
+    label_line(top, 3.6, 6.5, "digits", "bad", ha="right")
     label_line(top, 15, 4.4, "centred digits", "middle")
     label_line(top, 60, 0.38, "random keys", "frozen")
-    label_line(below, 5.2, 40, "Hebbian,\nraw digits", "bad", ha="right")
+    label_line(below, 5.2, 40, "Hebbian,\ndigits", "bad", ha="right")
     label_line(below, 100, 62, "Hebbian,\ncentred", "middle")
     label_line(below, 2, 8, "dotted: the best matrix", "ink")
     return fig
@@ -252,12 +252,12 @@ def order(stream: Any, before: Any, after: Any) -> Figure:
 
 
 def breaks(inks: Mapping[str, Sequence[float]]) -> Figure:
-    """Ink on the sheet against pairs told, for keys raw, of length one, and raw with a rate that knows their length."""
+    """Ink on the sheet against pairs told, for keys unscaled, of length one, and unscaled with a rate that knows their length."""
     fig, ax = figure(height=2.9)
     looks = {
-        "raw keys": ("bad", "-", (21, 1e68)),
+        "unscaled keys": ("bad", "-", (21, 1e68)),
         "length one": ("good", "-", (38, 1e6)),
-        "raw keys, rate over length": ("slow", "--", (22, 1e-6)),
+        "unscaled, rate over length": ("slow", "--", (22, 1e-6)),
     }
     for name, (colour, dash, (x, y)) in looks.items():
         ax.plot(np.arange(1, len(inks[name]) + 1), inks[name], dash, color=COLOUR[colour])
