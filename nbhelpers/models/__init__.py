@@ -6,6 +6,7 @@ from nbhelpers.models.evaluate import evaluate, summed_loss
 from nbhelpers.models.files import load, save
 from nbhelpers.models.generate import generate, stream
 from nbhelpers.models.language_model import LanguageModel
+from nbhelpers.models.recall import recalled
 
 __all__ = [
     "FAMILIES",
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate",
     "generate",
     "load",
+    "recalled",
     "save",
     "set_token_periods",
     "stream",

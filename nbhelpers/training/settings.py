@@ -11,6 +11,7 @@ from typing import Any
 
 from nbhelpers.models import Config
 from nbhelpers.training.config import RunOptions, StepConfig
+from nbhelpers.training.facts import Facts, FactsConfig
 from nbhelpers.training.language import Language, TrainingConfig
 from nbhelpers.training.task import Task
 
@@ -24,6 +25,13 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
+    "amnesiac": (
+        "160,000 parameters that are told facts: the models of the first chapter",
+        {
+            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 32, "tokens": 8_000_000},
+            **{"validate_every": 250, "checkpoint_every": 100, "log_every": 25},
+        },
+    ),
     "colab": (
         "10 M parameters, 30 M tokens of the portable corpus: one GPU of 16 GB",
         {
@@ -146,6 +154,7 @@ def literal(text: str) -> Any:
 
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
+    "facts": (FactsConfig, Facts),
 }
 NAMES_OF_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 NOT_SETTINGS = ("model", "mixer", "options", "vocabulary")
