@@ -1,7 +1,7 @@
 """Told-fact episodes: invented people and numbers, told in sentences inside real text and asked for later.
 
     … for the whole of the
-    The number of Mira is 47.
+    The number of Mira: 47.
     evening, and she could not
     And Mira? 47
 
@@ -27,11 +27,12 @@ from nbhelpers.data.texts import PARTS, load_text
 if TYPE_CHECKING:
     import torch
 
-TOLD = ("The number of {name} is {value}.", "{name} has the number {value}.", "Please note {name}: {value}.")
+TOLD = ("Remember {name}: {value}.", "The number of {name}: {value}.", "Please note {name}: {value}.")
 ASKED = ("What number has {name}? ", "And {name}? ")
 DIGITS = 2
 CONSONANTS, VOWELS = "BDFGHJKLMNPRSTVZ", "aeiou"
 PART_OF_REST = {3: "validation", 7: "test"}  # of what a name or a number leaves when divided by 10
+QUESTIONS = 5  # the most in a row, the last one included
 TRIES = 64
 
 
@@ -128,8 +129,8 @@ def episodes(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Training batches without end: inputs and targets (B, L) int64, and which targets are answers (B, L) bool.
 
-    A row tells one to ``facts`` facts, asks for some of them at some place after that, and ends with a question about
-    one of them and its answer. It depends on the seed, the step and its number in the batch alone.
+    A row tells one to ``facts`` facts and asks up to ``QUESTIONS`` times for one of those it has told; it ends with a
+    question and its answer. It depends on the seed, the step and its number in the batch alone.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def episodes(
     """
     import torch
 
-    most = facts * (longest(TOLD) + 2) + (facts + 1) * (longest(ASKED) + 5)
+    most = facts * (longest(TOLD) + 2) + QUESTIONS * (longest(ASKED) + DIGITS + 3)
     if length < most:
         raise ValueError(f"length={length}: sentences about {facts} facts may take {most} tokens.")
     if batch_size % processes or not 0 <= rank < processes:
@@ -255,11 +256,11 @@ def longest(forms: tuple[str, ...]) -> int:
 def _training_row(filler, size, part, most, generator):
     """The tokens of a row (size,) uint8, and which of them are answers (size,) bool."""
     facts = draw_facts(int(generator.integers(1, most + 1)), part, generator)
-    asked_too = [one for one in facts if generator.random() < 0.5]
-    events = [*facts, *asked_too]
+    asked = generator.integers(len(facts), size=generator.integers(QUESTIONS))
+    events = [*facts, *(facts[i] for i in asked)]
     generator.shuffle(events)
     told, lines, answers = set(), [], []
-    for one in events:  # the first time a fact comes up it is told, the second time it is asked for
+    for one in events:  # the first time a fact comes up it is told, after that it is asked for
         question = one.asked(int(generator.integers(len(ASKED))))
         sentence = one.told(int(generator.integers(len(TOLD))))
         lines.append(f"\n{question}{one.value}.\n" if one in told else f"\n{sentence}\n")
@@ -269,7 +270,7 @@ def _training_row(filler, size, part, most, generator):
     lines.append("\n" + last.asked(int(generator.integers(len(ASKED)))) + last.value)
     answers.append(len(lines[-1]) - DIGITS)
 
-    pieces = _spread(filler, lines[:-1], size - sum(map(len, lines)), generator) + [lines[-1]]
+    pieces = [*_spread(filler, lines[:-1], size - sum(map(len, lines)), generator), lines[-1]]
     marks = np.zeros(size, dtype=bool)
     ends = np.cumsum([len(piece) for piece in pieces])
     for end, line, at in zip(ends[1::2], lines, answers, strict=True):
