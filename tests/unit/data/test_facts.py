@@ -49,7 +49,10 @@ def rows(filler):
     inputs, targets, answers = next(episodes(filler, 64, 256, seed=3))
     assert torch.equal(inputs[:, 1:], targets[:, :-1])
     tokens = torch.cat([inputs, targets[:, -1:]], 1).to(torch.uint8).numpy()
-    return [(row.tobytes().decode("latin-1"), marks.nonzero().flatten() + 1) for row, marks in zip(tokens, answers)]
+    return [
+        (row.tobytes().decode("latin-1"), marks.nonzero().flatten() + 1)
+        for row, marks in zip(tokens, answers, strict=True)
+    ]
 
 
 def test_no_name_and_no_number_belongs_to_two_parts():

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from nbhelpers.core.records import fingerprint
-from nbhelpers.training.language import TrainingConfig
-from nbhelpers.training.settings import KEYS, PRESETS, configure
+from nbhelpers.training.settings import KEYS, PRESETS, TASKS, config_from_json, configure
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_a_config_and_comes_back_from_json(preset):
     config, _ = configure(preset, ["family=hope"])
     assert config.steps >= 1
-    assert TrainingConfig.from_json(config.to_json()) == config
+    assert config_from_json(config.to_json()) == config
     fingerprint(config.to_json())  # no value that JSON lacks
 
 
@@ -87,5 +86,6 @@ def test_every_setting_is_documented():
     from nbhelpers.models import Config
     from nbhelpers.training.config import RunOptions, StepConfig
 
-    text = "".join(owner.__doc__ for owner in (Config, StepConfig, TrainingConfig, RunOptions))
+    configs = [config for config, _ in TASKS.values()]
+    text = "".join(owner.__doc__ for owner in (Config, StepConfig, RunOptions, *configs))
     assert [key for key in KEYS if key not in text] == []

@@ -1,0 +1,107 @@
+"""The task of told facts: its loss, its measures, and a whole run that is verified."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from nbhelpers.data.facts import DIGITS
+from nbhelpers.models import Config, LanguageModel
+from nbhelpers.training.facts import Facts, FactsConfig, ToldFacts
+from nbhelpers.training.settings import config_from_json, configure
+from nbhelpers.training.train import train
+from nbhelpers.training.verify import verify
+
+SMALL = ["width=16", "layers=1", "heads=2", "length=224", "batch_size=4", "tokens=8960", "held_out=1344"]
+SMALL += ["checkpoint_every=2", "log_every=1", "validate_every=5", "progress=no", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Facts(configure("amnesiac", SMALL)[0], seed=0)
+
+
+def test_answers_weigh_more_and_nothing_else_does():
+    torch.manual_seed(0)
+    model = LanguageModel(Config("transformer", vocabulary=256, width=16, layers=1, heads=2))
+    tokens = torch.randint(256, (3, 12))
+    answers = torch.zeros(3, 11, dtype=torch.bool)
+    answers[0, 4:6] = answers[2, 9:] = True
+    losses = F.cross_entropy(model(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    weights = 1 + 6 * answers.flatten().float()
+    expected = (weights * losses).mean()
+    torch.testing.assert_close(ToldFacts(model, 7.0)(tokens[:, :-1], tokens[:, 1:], answers), expected)
+    plain = ToldFacts(model, 1.0)(tokens[:, :-1], tokens[:, 1:], answers)
+    torch.testing.assert_close(plain, model.loss(tokens[:, :-1], tokens[:, 1:])[0])
+
+
+def test_a_batch_marks_its_answers(task):
+    inputs, targets, answers = next(task.batches(0))
+    assert inputs.shape == targets.shape == answers.shape == (4, 224) and answers.dtype == torch.bool
+    assert answers[:, -DIGITS:].all()
+    assert all(chr(token).isdigit() for token in targets[answers].tolist())
+
+
+class Knows(torch.nn.Module):
+    """Looks the answer up in the row: the number after the last name that was told and is asked for at the end."""
+
+    def __init__(self, forgets: int | None = None):
+        super().__init__()
+        self.forgets = forgets  # cannot see further back than this
+
+    def forward(self, tokens):
+        logits = torch.zeros(*tokens.shape, 256)
+        for row, line in enumerate(tokens):
+            text = bytes(line.tolist()).decode("latin-1")
+            name = text[-7:-3]
+            at = text.index(name)
+            value = text[at + 6 : at + 8]
+            if self.forgets is None or len(text) - at <= self.forgets:
+                logits[row, -2, ord(value[0])] = logits[row, -1, ord(value[1])] = 1
+        return logits, {}
+
+
+def test_the_error_is_the_share_of_facts_that_are_not_said(task, monkeypatch):
+    assert task.config.distances == (56, 112, 168, 224)
+    monkeypatch.setattr(task, "model", Knows())
+    assert task.test(torch.device("cpu")) == {"56": 0, "112": 0, "168": 0, "224": 0, "mean": 0}
+    monkeypatch.setattr(task, "model", Knows(forgets=130))
+    found = task.validate(task.module, torch.device("cpu"))
+    assert found == {"56": 0, "112": 0, "168": 1, "224": 1, "mean": 0.5}
+
+
+def test_a_run_is_recorded_and_verified(tmp_path):
+    config, options = configure("amnesiac", [*SMALL, f"to={tmp_path}", "name=facts.tiny"])
+    record = train(config, options)
+    assert record.id.startswith("train-facts.tiny-s0-")
+    assert set(record.result["test"]) == {"56", "112", "168", "224", "mean"}
+    assert config_from_json(record.config) == config
+    assert verify(record) == record.result["test"]
+
+
+def test_the_models_of_the_chapter_have_the_promised_size():
+    parameters = LanguageModel(configure("amnesiac")[0].model).parameter_count()
+    assert 150_000 < parameters < 170_000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tokens=100"], "less than one step"),
+        (["facts=0"], "expected 1 or more"),
+        (["answer_weight=-1.0"], "expected 0 or more"),
+        (["held_out=10"], "expected 256 or more"),
+        (["tokenizer=bytes"], "The task facts has no tokenizer"),
+    ],
+)
+def test_wrong_settings_are_named(words, message):
+    with pytest.raises(ValueError, match=message):
+        configure("amnesiac", words)
+
+
+def test_weights_of_another_model_are_refused(task, tmp_path):
+    task.save(tmp_path)
+    other = Facts(FactsConfig(model=Config("mamba2", width=16, layers=1, heads=2)), seed=0)
+    with pytest.raises(ValueError, match="not the model of the record's config"):
+        other.load(tmp_path)
