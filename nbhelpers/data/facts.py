@@ -1,9 +1,9 @@
 """Told-fact episodes: invented people and numbers, told in sentences inside real text and asked for later.
 
     … for the whole of the
-    The number of Mira: 47.
+    The number of Mir: 47.
     evening, and she could not
-    And Mira? 47
+    And Mir? 47
 
 One token a byte. A fact is a name and a number of two digits. Names and numbers each belong to one part: no name and no
 number of the test was ever told, or asked for, in training, and neither was the text around them.
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     import torch
 
 TOLD = ("Remember {name}: {value}.", "The number of {name}: {value}.", "Please note {name}: {value}.")
-ASKED = ("What number has {name}? ", "And {name}? ")
+ASKED = ("What has {name}? ", "And {name}? ")
 DIGITS = 2
 CONSONANTS, VOWELS = "BDFGHJKLMNPRSTVZ", "aeiou"
 PART_OF_REST = {3: "validation", 7: "test"}  # of what a name or a number leaves when divided by 10
-QUESTIONS = 5  # the most in a row, the last one included
+QUESTIONS = 8  # the most in a row, the last one included
 TRIES = 64
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A name of four letters and its number, two digits."""
+    """A name of three letters and its number, two digits."""
 
     name: str
     value: str
@@ -54,9 +54,9 @@ class Fact:
 
 @cache
 def names(part: str) -> tuple[str, ...]:
-    """The names of one part: consonant, vowel, consonant, vowel; a tenth each for validation and test."""
-    pairs = [first + second for first in CONSONANTS for second in VOWELS]
-    return tuple(a + b.lower() for a in pairs for b in pairs if part_of(sum((a + b.lower()).encode())) == _part(part))
+    """The names of one part: consonant, vowel, consonant; about a tenth each for validation and test."""
+    every = [a + b + c.lower() for a in CONSONANTS for b in VOWELS for c in CONSONANTS]
+    return tuple(name for name in every if part_of(sum(name.encode())) == _part(part))
 
 
 @cache
@@ -71,7 +71,7 @@ def part_of(number: int) -> str:
 
 
 def draw_facts(count: int, part: str, generator: np.random.Generator) -> list[Fact]:
-    """Facts with different names and different numbers.
+    """Facts whose names end on different letters, and whose numbers differ.
 
     Raises
     ------
@@ -80,9 +80,10 @@ def draw_facts(count: int, part: str, generator: np.random.Generator) -> list[Fa
     """
     if count > len(values(part)):
         raise ValueError(f"{count} facts with different numbers; the part {part} has {len(values(part))} numbers.")
-    chosen = generator.choice(len(names(part)), count, replace=False)
-    numbers = generator.choice(len(values(part)), count, replace=False)
-    return [Fact(names(part)[i], values(part)[j]) for i, j in zip(chosen, numbers, strict=True)]
+    ends = generator.choice(list(_by_last_letter(part)), count, replace=False)
+    chosen = [_by_last_letter(part)[end] for end in ends]
+    numbers = generator.choice(values(part), count, replace=False)
+    return [Fact(str(generator.choice(some)), str(value)) for some, value in zip(chosen, numbers, strict=True)]
 
 
 class Filler:
@@ -250,7 +251,7 @@ def probe_rows(
 
 def longest(forms: tuple[str, ...]) -> int:
     """Length of the longest sentence in these forms, in bytes; all names are as long, and so are all numbers."""
-    return max(len(form.format(name="Mira", value="47")) for form in forms)
+    return max(len(form.format(name="Mir", value="47")) for form in forms)
 
 
 def _training_row(filler, size, part, most, generator):
@@ -289,6 +290,11 @@ def _spread(filler, lines, room, generator):
 
 def _bytes(piece):
     return np.frombuffer(piece.encode(), dtype=np.uint8) if isinstance(piece, str) else piece
+
+
+@cache
+def _by_last_letter(part):
+    return {letter: [name for name in names(part) if name[-1] == letter] for letter in CONSONANTS.lower()}
 
 
 def _part(part):

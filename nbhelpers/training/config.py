@@ -36,6 +36,7 @@ class StepConfig:
     """
 
     task: ClassVar[str]
+    budget: ClassVar[str]  # the setting that says how much is trained on
 
     batch_size: int = 8
     optimizer: str = "adamw"

@@ -43,6 +43,7 @@ class TrainingConfig(StepConfig):
     """
 
     task: ClassVar[str] = "language"
+    budget: ClassVar[str] = "tokens"
 
     model: Config = field(default_factory=lambda: Config("transformer", vocabulary=4096))
     texts: str = "all"

@@ -89,6 +89,14 @@ def for_matrices(rule: Callable[..., Optimizer], **defaults: Any):
     return make
 
 
+def dgd(model, rate, weight_decay, options):
+    """DGD for the linear layers; plain gradient descent at the same rate for what has no input to erase along."""
+    made = optim.DGD(model, **rate, weight_decay=weight_decay, **options)
+    rest = {id(p) for p in made.other_parameters()}
+    groups = grouped(model, weight_decay, lambda name, p: id(p) in rest)
+    return [made, torch.optim.SGD(groups, **rate)] if groups else [made]
+
+
 OPTIMIZERS: dict[str, Callable[..., list[Optimizer]]] = {
     "sgd": plain(torch.optim.SGD),
     "momentum": plain(torch.optim.SGD, momentum=0.9),
@@ -96,6 +104,7 @@ OPTIMIZERS: dict[str, Callable[..., list[Optimizer]]] = {
     "muon": for_matrices(optim.Muon, adjust_lr_fn="match_rms_adamw"),
     "m3": for_matrices(optim.M3, average="ema"),
     "m3_printed": for_matrices(optim.M3, average="sum"),
+    "dgd": dgd,
     "delta_momentum": plain(optim.DeltaMomentum),
     "deep_momentum": plain(optim.DeepMomentum),
 }

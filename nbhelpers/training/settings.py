@@ -11,8 +11,13 @@ from typing import Any
 
 from nbhelpers.models import Config
 from nbhelpers.training.config import RunOptions, StepConfig
+<<<<<<< HEAD
 from nbhelpers.training.facts import Facts, FactsConfig
+=======
+from nbhelpers.training.images import Images, ImagesConfig
+>>>>>>> origin/main
 from nbhelpers.training.language import Language, TrainingConfig
+from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -25,11 +30,24 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
+<<<<<<< HEAD
     "amnesiac": (
         "160,000 parameters that are told facts: the models of the first chapter",
         {
             **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 32, "tokens": 8_000_000},
             **{"validate_every": 250, "checkpoint_every": 100, "log_every": 25},
+=======
+    "images": ("seconds: Fashion-6k and a network of three layers", {"task": "images", "keep_model": False}),
+    "quadratic": (
+        "seconds: directions that differ a thousandfold in curvature",
+        {"task": "quadratic", "keep_model": False, "validate_every": 50},
+    ),
+    "bytes": (
+        "0.3 M parameters, 0.6 M bytes of plays: minutes, for contests of optimizers",
+        {
+            **{"width": 64, "layers": 4, "heads": 4, "tokenizer": "bytes", "texts": "drama", "length": 128},
+            **{"batch_size": 16, "tokens": 600_000, "held_out": 20_000, "keep_model": False, "sample": 0},
+>>>>>>> origin/main
         },
     ),
     "colab": (
@@ -60,7 +78,7 @@ def configure(preset: str, settings: list[str] | tuple[str, ...] = ()) -> tuple[
         If there is no such preset or key, or a value is not of its key's kind.
     """
     if preset not in PRESETS:
-        lines = [f"  {name:8s}{text}" for name, (text, _) in PRESETS.items()]
+        lines = [f"  {name:10s}{text}" for name, (text, _) in PRESETS.items()]
         raise ValueError("\n".join([f'There is no preset "{preset}"; there are:', *lines]))
     return build(PRESETS[preset][1] | parse(settings))
 
@@ -154,7 +172,12 @@ def literal(text: str) -> Any:
 
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
+<<<<<<< HEAD
     "facts": (FactsConfig, Facts),
+=======
+    "images": (ImagesConfig, Images),
+    "quadratic": (QuadraticConfig, Quadratic),
+>>>>>>> origin/main
 }
 NAMES_OF_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 NOT_SETTINGS = ("model", "mixer", "options", "vocabulary")

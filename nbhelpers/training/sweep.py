@@ -2,7 +2,8 @@
 
     python -m nbhelpers.training.sweep cpu                                     all model families
     python -m nbhelpers.training.sweep cpu over=optimizer arms=adamw,muon,m3   optimizers, the same way
-    python -m nbhelpers.training.sweep cpu rates=1e-3,2e-3,4e-3,8e-3 trial_tokens=4e5 seeds=3 workers=2 tokens=1.5e6
+    python -m nbhelpers.training.sweep cpu rates=1e-3,2e-3,4e-3,8e-3 trial=4e5 seeds=3 workers=2 tokens=1.5e6
+    python -m nbhelpers.training.sweep images over=optimizer name=fashion rates=… seeds=5
 
 Every trial is a record. Where any arm's best trial lies on the edge of the range, the range widens for all arms, so
 that their budgets stay equal. The queue can be stopped (Ctrl-C) and started again: runs that are over are not run
@@ -24,8 +25,9 @@ from tqdm.auto import tqdm
 
 from nbhelpers.core.records import RUNS, Record
 from nbhelpers.models import FAMILIES
+from nbhelpers.training.config import check_least
 from nbhelpers.training.optimizers import OPTIMIZERS
-from nbhelpers.training.settings import KEYS, PRESETS, build, literal, parse
+from nbhelpers.training.settings import KEYS, PRESETS, TASKS, build, literal, parse
 from nbhelpers.training.summary import table
 
 WIDEST = 4  # how often a range may widen before the sweep gives up
@@ -41,7 +43,7 @@ class Sweep:
     over: the setting in which the arms differ, such as "family" or "optimizer".
     arms: its values.
     rates: learning rates to try, rising by one factor.
-    trial_tokens: of a trial.
+    trial: tokens (samples) of a trial; None (default) as many as a run's.
     seeds: how many runs of each arm at its best rate; seeds count from 0. Trials use seed 0.
     workers: runs side by side, each on one thread.
     """
@@ -50,7 +52,7 @@ class Sweep:
     over: str = "family"
     arms: tuple[str, ...] = FAMILIES
     rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3)
-    trial_tokens: int = 400_000
+    trial: int | None = None
     seeds: int = 3
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
 
@@ -63,19 +65,26 @@ class Sweep:
             raise ValueError(f"There is no {self.over} {', '.join(wrong)}; there are: {', '.join(known[self.over])}.")
         if len(self.rates) < 3 or list(self.rates) != sorted(set(self.rates)):
             raise ValueError(f"rates is {self.rates}; expected three or more, rising: the best must have neighbours.")
-        for name in ("trial_tokens", "seeds", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        check_least(self, seeds=1, workers=1)
+        if self.trial is not None:
+            check_least(self, trial=1)
 
-    def trial(self, arm: str, rate: float) -> dict[str, Any]:
+    def trial_of(self, arm: str, rate: float) -> dict[str, Any]:
         """The settings of a trial."""
-        own = {"tokens": self.trial_tokens, "learning_rate": rate, "keep_model": False, "sample": 0}
-        return self.base | {self.over: arm, "name": str(arm), "seed": 0, "progress": False} | own
+        own = {"learning_rate": rate, "seed": 0, "keep_model": False, "sample": 0}
+        if self.trial is not None:
+            own[TASKS[self.base.get("task", "language")][0].budget] = self.trial
+        return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own
 
     def final(self, arm: str, rate: float, seed: int) -> dict[str, Any]:
         """The settings of a run at the best rate; the first seed's weights are kept."""
-        own = {"learning_rate": rate, "seed": seed, "keep_model": seed == 0}
-        return self.base | {self.over: arm, "name": str(arm), "progress": False} | own
+        keep = self.base.get("keep_model", True) and seed == 0
+        own = {"learning_rate": rate, "seed": seed, "keep_model": keep}
+        return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own
+
+    def name(self, arm: Any) -> str:
+        """Of an arm's records: the arm, after the sweep's own name if the settings give one."""
+        return ".".join(part for part in (self.base.get("name", ""), str(arm)) if part)
 
     @property
     def kind(self) -> str:
@@ -95,17 +104,17 @@ def run_sweep(sweep: Sweep) -> dict[str, list[Record]]:
     best = best_rates(sweep)
     jobs = [(sweep.kind, sweep.final(arm, best[arm], seed)) for seed in range(sweep.seeds) for arm in sweep.arms]
     done = list(run_all(jobs, sweep.workers))
-    return {arm: [record for record in done if record.name == str(arm)] for arm in sweep.arms}
+    return {arm: [record for record in done if record.name == sweep.name(arm)] for arm in sweep.arms}
 
 
 def best_rates(sweep: Sweep) -> dict[str, float]:
     """The best learning rate of each arm, strictly inside the range that all arms tried."""
     rates = list(sweep.rates)
     for _ in range(WIDEST + 1):
-        jobs = [("sweep", sweep.trial(arm, rate)) for rate in rates for arm in sweep.arms]
+        jobs = [("sweep", sweep.trial_of(arm, rate)) for rate in rates for arm in sweep.arms]
         scores = {(r.name, r.config["learning_rate"]): score(r) for r in run_all(jobs, sweep.workers)}
-        best = {arm: min(rates, key=lambda rate: scores[str(arm), rate]) for arm in sweep.arms}
-        hopeless = [str(arm) for arm in sweep.arms if scores[str(arm), best[arm]] == float("inf")]
+        best = {arm: min(rates, key=lambda rate: scores[sweep.name(arm), rate]) for arm in sweep.arms}
+        hopeless = [str(arm) for arm in sweep.arms if scores[sweep.name(arm), best[arm]] == float("inf")]
         if hopeless:
             raise RuntimeError(
                 f"Every trial of {', '.join(hopeless)} diverged, at learning rates {rates}; try lower ones."
@@ -193,7 +202,7 @@ def configure_sweep(preset: str, settings: list[str]) -> Sweep:
         key, _, text = setting.partition("=")
         if key in ("arms", "rates"):
             own[key] = tuple(literal(part) for part in text.split(","))
-        elif key in ("trial_tokens", "seeds", "workers"):
+        elif key in ("trial", "seeds", "workers"):
             own[key] = int(float(text))
         elif key == "over":
             own[key] = text

@@ -8,6 +8,7 @@ import shutil
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.optim import Optimizer
 
 from nbhelpers.core.records import Record
 from nbhelpers.core.seeds import seed_everything
@@ -62,14 +63,22 @@ def train(config: StepConfig, options: RunOptions | None = None, kind: str = "tr
     if world.parallel == "fsdp":
         task.replace_model(whole_model(task.model, config, options, world))
     if world.leads:
-        finish(record, task, config, options, world, seconds)
+        finish(record, task, optimizers, config, options, world, seconds)
     world.barrier()
     if dist.is_initialized():
         dist.destroy_process_group()
     return record
 
 
-def finish(record: Record, task: Task, config: StepConfig, options: RunOptions, world: World, seconds: float) -> None:
+def finish(
+    record: Record,
+    task: Task,
+    optimizers: list[Optimizer],
+    config: StepConfig,
+    options: RunOptions,
+    world: World,
+    seconds: float,
+) -> None:
     """Round the weights as they are stored, measure them, keep them, write the result."""
     task.model.to(torch.bfloat16)
     if options.keep_model:
@@ -87,6 +96,7 @@ def finish(record: Record, task: Task, config: StepConfig, options: RunOptions, 
         parameters=sum(p.numel() for p in task.model.parameters()),
         processes=world.processes,
         parallel=world.parallel,
+        optimizer_bytes=state_bytes(optimizers),
         **memory(world),
         **measures,
     )
@@ -102,6 +112,13 @@ def whole_model(model: nn.Module, config: StepConfig, options: RunOptions, world
     if world.leads:
         whole.load_state_dict(full)
     return whole.to(world.device)
+
+
+def state_bytes(optimizers: list[Optimizer]) -> int:
+    """What the optimizers remember, in bytes (this process's part of it)."""
+    states = [entry for one in optimizers for entry in one.state_dict()["state"].values()]
+    tensors = [value for entry in states for value in entry.values() if isinstance(value, torch.Tensor)]
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def memory(world: World) -> dict[str, float]:

@@ -74,7 +74,7 @@ def test_an_arm_that_always_diverges_is_an_error(tmp_path, monkeypatch):
 
 def test_trials_differ_in_arm_and_rate_alone(tmp_path):
     one = sweep(tmp_path)
-    a, b = (s.planned("sweep", one.trial(arm, 1e-3)) for arm in one.arms)
+    a, b = (s.planned("sweep", one.trial_of(arm, 1e-3)) for arm in one.arms)
     assert a.seed == b.seed
     different = {key for key in a.config if a.config[key] != b.config[key]}
     assert different == {"model"}
@@ -83,7 +83,7 @@ def test_trials_differ_in_arm_and_rate_alone(tmp_path):
 
 @pytest.mark.slow
 def test_a_small_sweep_for_real_and_again_for_nothing(tmp_path):
-    one = replace(sweep(tmp_path, trial_tokens=640, seeds=2, workers=2), rates=(1e-3, 5e-2, 2.5))
+    one = replace(sweep(tmp_path, trial=320, seeds=2, workers=2), rates=(1e-3, 5e-2, 2.5))
     found = s.run_sweep(one)
     assert {arm: [r.seed for r in sorted(rs, key=lambda r: r.seed)] for arm, rs in found.items()} == {
         "transformer": [0, 1],
