@@ -11,11 +11,8 @@ from typing import Any
 
 from nbhelpers.models import Config
 from nbhelpers.training.config import RunOptions, StepConfig
-<<<<<<< HEAD
 from nbhelpers.training.facts import Facts, FactsConfig
-=======
 from nbhelpers.training.images import Images, ImagesConfig
->>>>>>> origin/main
 from nbhelpers.training.language import Language, TrainingConfig
 from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
@@ -30,13 +27,13 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
-<<<<<<< HEAD
     "amnesiac": (
         "160,000 parameters that are told facts: the models of the first chapter",
         {
             **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 32, "tokens": 8_000_000},
             **{"validate_every": 250, "checkpoint_every": 100, "log_every": 25},
-=======
+        },
+    ),
     "images": ("seconds: Fashion-6k and a network of three layers", {"task": "images", "keep_model": False}),
     "quadratic": (
         "seconds: directions that differ a thousandfold in curvature",
@@ -47,7 +44,6 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         {
             **{"width": 64, "layers": 4, "heads": 4, "tokenizer": "bytes", "texts": "drama", "length": 128},
             **{"batch_size": 16, "tokens": 600_000, "held_out": 20_000, "keep_model": False, "sample": 0},
->>>>>>> origin/main
         },
     ),
     "colab": (
@@ -172,12 +168,9 @@ def literal(text: str) -> Any:
 
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
-<<<<<<< HEAD
     "facts": (FactsConfig, Facts),
-=======
     "images": (ImagesConfig, Images),
     "quadratic": (QuadraticConfig, Quadratic),
->>>>>>> origin/main
 }
 NAMES_OF_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 NOT_SETTINGS = ("model", "mixer", "options", "vocabulary")
