@@ -30,6 +30,7 @@ from nbhelpers.training.optimizers import OPTIMIZERS
 from nbhelpers.training.settings import KEYS, PRESETS, TASKS, build, literal, parse
 from nbhelpers.training.summary import table
 
+NEVER = 10**9  # steps; the last step is reported whatever the interval
 WIDEST = 4  # how often a range may widen before the sweep gives up
 
 
@@ -70,8 +71,9 @@ class Sweep:
             check_least(self, trial=1)
 
     def trial_of(self, arm: str, rate: float) -> dict[str, Any]:
-        """The settings of a trial."""
+        """The settings of a trial. It reports its end alone, which is what trials are compared by."""
         own = {"learning_rate": rate, "seed": 0, "keep_model": False, "sample": 0}
+        own |= {"log_every": NEVER, "validate_every": NEVER}
         if self.trial is not None:
             own[TASKS[self.base.get("task", "language")][0].budget] = self.trial
         return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own
