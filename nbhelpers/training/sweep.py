@@ -6,7 +6,8 @@
     python -m nbhelpers.training.sweep images over=optimizer name=fashion rates=… seeds=5
 
 Every trial is a record. Where any arm's best trial lies on the edge of the range, the range widens for all arms, so
-that their budgets stay equal. The queue can be stopped (Ctrl-C) and started again: runs that are over are not run
+that their budgets stay equal. An edge that is less than 1 % better than the rate beside it is a plateau: the arm takes
+that rate, and nothing widens. The queue can be stopped (Ctrl-C) and started again: runs that are over are not run
 twice, and one that was cut off goes on from its checkpoint.
 """
 
@@ -31,6 +32,7 @@ from nbhelpers.training.settings import KEYS, PRESETS, TASKS, build, literal, pa
 from nbhelpers.training.summary import table
 
 NEVER = 10**9  # steps; the last step is reported whatever the interval
+PLATEAU = 0.01  # relative gain on the edge of a range below which an arm counts as level there
 WIDEST = 4  # how often a range may widen before the sweep gives up
 
 
@@ -115,7 +117,7 @@ def best_rates(sweep: Sweep) -> dict[str, float]:
     for _ in range(WIDEST + 1):
         jobs = [("sweep", sweep.trial_of(arm, rate)) for rate in rates for arm in sweep.arms]
         scores = {(r.name, r.config["learning_rate"]): score(r) for r in run_all(jobs, sweep.workers)}
-        best = {arm: min(rates, key=lambda rate: scores[sweep.name(arm), rate]) for arm in sweep.arms}
+        best = {arm: lowest(rates, [scores[sweep.name(arm), rate] for rate in rates]) for arm in sweep.arms}
         hopeless = [str(arm) for arm in sweep.arms if scores[sweep.name(arm), best[arm]] == float("inf")]
         if hopeless:
             raise RuntimeError(
@@ -128,6 +130,13 @@ def best_rates(sweep: Sweep) -> dict[str, float]:
     raise RuntimeError(
         f"The range was widened {WIDEST} times, to {rates}, and a best trial is still on its edge: {best}."
     )
+
+
+def lowest(rates: list[float], found: list[float]) -> float:
+    """The rate with the lowest score; on a plateau at an edge (``PLATEAU``) the rate beside it."""
+    best = min(range(len(rates)), key=found.__getitem__)
+    beside = {0: 1, len(rates) - 1: len(rates) - 2}.get(best, best)
+    return rates[beside] if found[beside] - found[best] < PLATEAU * abs(found[best]) else rates[best]
 
 
 def widen(rates: list[float], edges: Iterable[float]) -> list[float]:
