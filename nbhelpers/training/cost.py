@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from nbhelpers.training.loop import clip
 from nbhelpers.training.optimizers import make_optimizers
 from nbhelpers.training.settings import make_task
 
-ROUNDS = 40
+ROUNDS = 20
+BLOCK = 10  # steps of one arm in a row, so that each works with its own data at hand
 
 
 def record_cost(name: str, arms: Mapping[str, StepConfig], rounds: int = ROUNDS, to: str | Path = RUNS) -> Record:
@@ -36,20 +38,23 @@ def record_cost(name: str, arms: Mapping[str, StepConfig], rounds: int = ROUNDS,
 def step_seconds(arms: Mapping[str, StepConfig], rounds: int = ROUNDS) -> dict[str, float]:
     """Seconds that the processor works for one step (loss, gradients, update) of each arm: the median over rounds.
 
-    Every round makes one step of each arm in turn, in one process on one thread, so that all arms meet the same
-    machine. The first three rounds, in which optimizers set up their state, do not count.
+    In every round each arm makes ``BLOCK`` steps, in an order drawn anew, in one process on one thread: so all arms
+    meet the same machine. The first step of a block, which finds the caches full of another arm, does not count.
     """
     racers = {arm: Racer(config) for arm, config in arms.items()}
+    times: dict[str, list[float]] = {arm: [] for arm in racers}
+    order, draw = list(racers), random.Random(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        times: dict[str, list[float]] = {arm: [] for arm in racers}
-        for _ in range(rounds + 3):
-            for arm, racer in racers.items():
-                times[arm].append(racer.step())
+        for _ in range(rounds):
+            draw.shuffle(order)
+            for arm in order:
+                racers[arm].step()
+                times[arm].append(statistics.fmean(racers[arm].step() for _ in range(BLOCK)))
     finally:
         torch.set_num_threads(threads)
-    return {arm: statistics.median(found[3:]) for arm, found in times.items()}
+    return {arm: statistics.median(found) for arm, found in times.items()}
 
 
 class Racer:

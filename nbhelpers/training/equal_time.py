@@ -1,6 +1,6 @@
 """The second half of a contest: the same rules at equal time, after a sweep has held it at equal steps.
 
-    python -m nbhelpers.training.equal_time fashion [to=data/runs] [rounds=40] [seeds=5]
+    python -m nbhelpers.training.equal_time fashion [to=data/runs] [rounds=20] [seeds=5]
 
 takes the records ``contest-fashion.ARM-…`` and their rates, measures what a step of each arm costs (a record of kind
 "bench"), cuts every arm's steps to what fits into the time that the cheapest arm needs for all of its own, and runs
