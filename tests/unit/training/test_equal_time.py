@@ -6,20 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from nbhelpers.core.records import Record, records
-from nbhelpers.training import cost, equal_time
+from nbhelpers.core.records import records
+from nbhelpers.training import cost, equal_time, sweep
 from nbhelpers.training.quadratic import QuadraticConfig
+from nbhelpers.training.settings import build
 
 SMALL = QuadraticConfig(inputs=3, outputs=2, batch_size=4, samples=80, learning_rate=0.1)
 ARMS = {"sgd": replace(SMALL, optimizer="sgd"), "muon": replace(SMALL, optimizer="muon")}
-
-
-def held(to, seeds=2):
-    """Records as a sweep leaves them."""
-    for seed in range(seeds):
-        for arm, config in ARMS.items():
-            record = Record("contest", f"toy.{arm}", seed, config.to_json(), to)
-            record.begin().finish(status="done", test={"mean": 1.0 + seed})
 
 
 def test_every_arm_is_timed_in_every_round(monkeypatch):
@@ -59,33 +52,71 @@ def test_a_racer_trains():
     assert racer.task.test(None)["mean"] < before
 
 
-@pytest.mark.parametrize(("share", "steps"), [(1.0, 20), (0.5, 10), (0.49, 9), (0.001, 1)])
-def test_a_share_of_the_steps(share, steps):
-    assert equal_time.shortened(SMALL, share).steps == steps
+WORDS = [
+    "quadratic",
+    "over=optimizer",
+    "name=toy",
+    "arms=sgd,muon",
+    "rates=1e-3,1e-2,1e-1,1,10",
+    "seeds=2",
+    "workers=1",
+]
+WORDS += ["inputs=3", "outputs=2", "batch_size=4", "samples=80", "noise=0"]
 
 
-def test_slow_arms_run_again_and_cheap_ones_keep_their_records(tmp_path, monkeypatch, capsys):
-    held(tmp_path)
+@pytest.fixture
+def here(monkeypatch):
+    """Runs in this process: quick, and under the eyes of monkeypatch."""
+
+    def run(jobs, workers):
+        for kind, settings in jobs:
+            record = sweep.planned(kind, settings)
+            if not record.result:
+                sweep.run_one(kind, settings)
+            yield record
+
+    monkeypatch.setattr(sweep, "run_all", run)
+
+
+def test_each_arm_gets_the_steps_that_fit_and_tries_every_rate_again(tmp_path, monkeypatch, here, capsys):
     monkeypatch.setattr(cost, "step_seconds", lambda arms, rounds: {"sgd": 1e-4, "muon": 4e-4})
-    assert equal_time.main(["toy", f"to={tmp_path}", "seeds=2"]) == 0
+    words = [*WORDS, f"to={tmp_path}"]
+    assert equal_time.main([*words, "rounds=3"]) == 0
+    assert sweep.main(words) == 0
     found = equal_time.entries("toy", tmp_path)
-    assert [r.config["samples"] for r in found["time"]["muon"]] == [20, 20]
+    samples = {
+        half: {arm: {r.config["samples"] for r in rs} for arm, rs in arms.items()} for half, arms in found.items()
+    }
+    assert samples == {"steps": {"muon": {80}, "sgd": {80}}, "time": {"muon": {20}, "sgd": {80}}}
     assert [r.seed for r in found["time"]["muon"]] == [0, 1]
-    assert [r.id for r in found["time"]["sgd"]] == [r.id for r in found["steps"]["sgd"]]
-    assert {r.config["samples"] for r in found["steps"]["muon"]} == {80}
-    assert [row["step"] for row in found["time"]["muon"][0].rows() if "loss" in row] == [1, 2, 3, 4, 5]
-    assert not any((r.folder / "checkpoint").exists() for r in records(to=tmp_path))
+    trials = [r for r in records("sweep", to=tmp_path) if r.name.startswith("toy.time.")]
+    tried = {arm: sorted(r.config["learning_rate"] for r in trials if r.name.endswith(arm)) for arm in ("sgd", "muon")}
+    assert tried["sgd"] == tried["muon"]
+    assert {r.config["samples"] for r in trials if r.name == "toy.time.muon"} == {20}
 
-    capsys.readouterr()
     monkeypatch.setattr(cost, "step_seconds", lambda *given: pytest.fail("measured again"))
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json*")}
-    assert equal_time.main(["toy", f"to={tmp_path}", "seeds=2"]) == 0
+    assert equal_time.main([*words, "rounds=3"]) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json*")} == written
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(["chess"], 'no contest "chess"'), (["toy", "pace=3"], "no setting pace")]
+    ("share", "trial", "steps"), [(1.0, None, 20), (0.49, None, 9), (0.001, None, 1), (0.5, 40, 5)]
 )
-def test_wrong_words_are_refused(tmp_path, capsys, words, message):
-    assert equal_time.main([*words, *([f"to={tmp_path}"] if len(words) == 1 else [])]) == 2
-    assert message in capsys.readouterr().err
+def test_a_share_of_the_steps(share, trial, steps):
+    one = replace(sweep.configure_sweep(WORDS[0], WORDS[1:]), shares={"muon": share}, trial=trial)
+    settings = one.trial_of("muon", 0.1) if trial else one.final("muon", 0.1, 0)
+    assert build(settings)[0].steps == steps
+    assert build(one.final("sgd", 0.1, 0))[0].steps == 20
+
+
+def test_wrong_shares_are_refused():
+    with pytest.raises(ValueError, match="shares holds"):
+        replace(sweep.configure_sweep(WORDS[0], WORDS[1:]), shares={"muon": 0.0})
+
+
+def test_wrong_words_are_refused(capsys, tmp_path):
+    assert equal_time.main(["quadratic", "over=optimizer", "rates=1,2,3"]) == 2
+    assert "name=" in capsys.readouterr().err
+    with pytest.raises(ValueError, match='no contest "chess"'):
+        equal_time.entries("chess", tmp_path)
