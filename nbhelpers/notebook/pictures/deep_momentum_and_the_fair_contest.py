@@ -7,6 +7,7 @@ level, the momentum that it replaces in that of the slow one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def _spread(heights: Sequence[float], apart: float) -> list[float]:
     """Heights moved upwards as little as needed to lie at least ``apart`` from each other, in their order."""
     order = np.argsort(heights)
     moved = np.array(heights, float)
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in pairwise(order):
         moved[above] = max(moved[above], moved[below] + apart)
     return list(moved)
 
