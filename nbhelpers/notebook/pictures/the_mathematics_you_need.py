@@ -154,7 +154,7 @@ def rebuilt(originals: Any, copies: Any, values: Any, kept: int, share: float) -
 
 
 def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[str, Any]) -> Figure:
-    """Test errors by dial: (values, errors (draws, values), index chosen by each draw); errors (draws,) of two others."""
+    """Test errors by dial: (values, errors (draws, values), index chosen by draw); errors (draws,) of two others."""
     fig, axes = _frame(len(dials), 5.2, hspace=0.36, top=0.98)
     for ax, (name, (values, errors, chosen)), colour in zip(axes, dials.items(), ("slow", "middle"), strict=True):
         errors = 100 * np.asarray(errors)
