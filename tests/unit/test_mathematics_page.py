@@ -17,7 +17,7 @@ PAGE = ROOT / "chapters" / "the-mathematics-you-need.ipynb"
 
 @pytest.fixture(scope="module")
 def page():
-    return load_definitions(PAGE, "agree", "numeric_gradient", "ridge", "gain", "run", "filtered", "stopped")
+    return load_definitions(PAGE, "agree", "numeric_gradient", "ridge", "gain", "late", "run", "filtered", "stopped")
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +65,14 @@ def test_ridge_is_the_minimum_of_its_problem(page, count, inputs, outputs, penal
     close(W.detach(), page.filtered(X, T, lambda s: s**2 / (s**2 + penalty)), rtol=1e-7)
 
 
+def test_directions_that_no_example_has_stay_at_zero(page):
+    X, T = normal(5, 4), normal(5, 2, seed=1)
+    X[:, 2] = 0.0
+    W = page.filtered(X, T, torch.ones_like)
+    close(W, torch.linalg.lstsq(X, T, driver="gelsd").solution.T)
+    assert W[:, 2].abs().max() < 1e-12
+
+
 def test_ridge_is_one_exact_write_of_the_packages_delta_rule(page):
     """A single pair, written by the proximal step of rate 1 / penalty into an empty memory."""
     x, t, penalty = normal(6), normal(3, seed=1), 0.7
@@ -106,6 +114,14 @@ def test_run_is_the_power_of_its_matrix(page, trace, det):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_late_is_the_place_of_the_largest_overlap(page):
+    """Two hundred steps a wave: the shift at which the fed wave agrees best with what the gain says."""
+    period = 200
+    H, turn = page.gain(0.9, 2 * np.pi / period), torch.exp(2j * torch.pi * torch.arange(period) / period)
+    overlap = [((H * turn).real * turn.roll(shift).real).sum() for shift in range(period)]
+    assert page.late(H) == pytest.approx(np.argmax(overlap) / period, abs=1 / period)
+
+
 def test_nearest_right_angles_are_found_by_the_package():
     A = normal(5, 8)
     U, _, Vt = torch.linalg.svd(A, full_matrices=False)
@@ -121,6 +137,7 @@ def test_largest_growth_of_known_matrices():
 def test_the_erratum_names_a_check_of_the_page():
     errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
     (ours,) = [entry for entry in errata if entry["chapter"] == PAGE.stem]
+    assert "2" not in ours["corrected"]
     assert f'"{ours["check"]}"' in "\n".join(cell.source for cell in Notebook.read(PAGE).code)
 
 

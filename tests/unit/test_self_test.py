@@ -83,6 +83,11 @@ def test_wrong_and_missing_lines_name_their_sections(capsys):
     ]
 
 
+def test_two_digits_are_enough_and_one_is_not(capsys):
+    self_test(shrink=0.7, swing=0.33, stretch=3.1)
+    assert [line[0] for line in capsys.readouterr().out.splitlines()[5:8]] == list("✓✓✗")
+
+
 def test_an_unknown_line_is_refused():
     with pytest.raises(ValueError, match="no line nrom; its lines: norm, gradient"):
         self_test(nrom=5)

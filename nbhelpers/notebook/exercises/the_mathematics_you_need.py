@@ -120,6 +120,7 @@ register(
     reference=_towards,
     also_right=("(w_t + eta*h*c)/(1 + eta*h)", _c + (_w_t - _c) / (1 + _eta * _h)),
     wrong=(
+        ([_towards], "take yours out"),
         (_w_t - _eta * _h * (_w_t - _c), "gradient step"),
         (_w_t / (1 + _eta * _h), "bottom at zero"),
         ((_c + _eta * _h * _w_t) / (1 + _eta * _h), "changed places"),
@@ -129,16 +130,35 @@ register(
 # 5. The quickest wave
 
 _alpha = sp.Symbol("alpha", positive=True)
+_omega = sp.Symbol("omega", real=True)
 _quickest = (1 - _alpha) / (1 + _alpha)
+_SHARES = (sp.Rational(1, 5), sp.Rational(1, 2), sp.Rational(9, 10))
+
+
+def _at_shares(expression: Any) -> list[complex]:
+    """Values of an expression in alpha alone at three shares between zero and one."""
+    expression = sp.sympify(expression)
+    if {symbol.name for symbol in expression.free_symbols} - {"alpha"}:
+        raise ValueError("an expression in alpha alone is expected")
+    return [complex(expression.subs(dict.fromkeys(expression.free_symbols, share))) for share in _SHARES]
 
 
 def _check_quickest(answer: Any) -> str | None:
+    """Compare values: SymPy does not know that alpha is below one, so it keeps ``abs`` in some right forms."""
+    try:
+        values = _at_shares(answer)
+    except (sp.SympifyError, TypeError, ValueError, AttributeError):
+        return compare_expressions(answer, _quickest)
+    if max(abs(value.imag) for value in values) > 1e-9:
+        return "That is a complex number; its length is asked for."
     mistakes = {
         "That is the gain with its sign. A length is positive.": -_quickest,
         "The wave is fed in with the share 1 - alpha, (10).": 1 / (1 + _alpha),
         "That is a constant, for which the angle is zero. This wave turns by half a circle.": sp.Integer(1),
     }
-    return _explain(compare_expressions(answer, _quickest), answer, mistakes, compare_expressions)
+    mistakes = {message: np.real(_at_shares(result)) for message, result in mistakes.items()}
+    complaint = compare_numbers(np.real(values), np.real(_at_shares(_quickest)))
+    return _explain(complaint, np.real(values), mistakes, compare_numbers)
 
 
 register(
@@ -148,8 +168,25 @@ register(
     minutes=6,
     checker=_check_quickest,
     reference=_quickest,
-    also_right=("(1 - alpha)/(1 + alpha)", 2 / (1 + _alpha) - 1),
-    wrong=((-_quickest, "length is positive"), (1 / (1 + _alpha), "share 1 - alpha"), (1, "half a circle")),
+    also_right=(
+        "(1 - alpha)/(1 + alpha)",
+        "abs((1 - alpha)/(-1 - alpha))",
+        2 / (1 + _alpha) - 1,
+        sp.Abs((1 - _alpha) / (-1 - _alpha)),
+        sp.sqrt(((1 - _alpha) / (-1 - _alpha)) ** 2),
+        sp.Abs((1 - _alpha) / (sp.exp(sp.I * _omega) - _alpha)).subs(_omega, sp.pi),
+        sp.Abs((1 - sp.Symbol("alpha")) / (1 + sp.Symbol("alpha"))),
+    ),
+    wrong=(
+        (-_quickest, "length is positive"),
+        (1 / (1 + _alpha), "share 1 - alpha"),
+        (1, "half a circle"),
+        (2 * _quickest, "scale is wrong"),
+        (sp.I * _quickest, "its length is asked for"),
+        ((1 - _alpha) / (sp.exp(sp.I * _omega) - _alpha), "uses omega"),
+        ([_quickest], "take yours out"),
+        ("alpha +", "SymPy expression"),
+    ),
 )
 
 # 6. Ridge that forgets

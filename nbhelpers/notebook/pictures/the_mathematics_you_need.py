@@ -39,12 +39,15 @@ def _ten_pictures(ax: Axes, matrix: np.ndarray, x: float, y: float, size: float,
 
 
 def anatomy(old: Any, step: Any, new: Any) -> Figure:
-    """One update of a layer (10, 64) in pictures, with the tools of the page written where they belong."""
+    """One update of a layer (10, 64) in pictures, with the tools of the page written where they belong.
+
+    The weights share a colour scale; the step, far larger than what the rate leaves of it, has its own.
+    """
     whole = {"left": 0, "right": 1, "bottom": 0, "top": 1}
     fig, ax = _frame(1, 4.9, **whole)
     ax.set(xlim=(0, 30), ylim=(0, 32), aspect="equal")
     ax.axis("off")
-    scale = float(np.abs(np.asarray(old)).max())
+    scales = [float(np.abs(np.asarray(matrix)).max()) for matrix in (old, old, step)]
     rows = [
         (25.0, "", "new weights", new, "slow", "argmin: which problem\nthis line solves"),
         (
@@ -57,7 +60,7 @@ def anatomy(old: Any, step: Any, new: Any) -> Figure:
         ),
         (8.2, "− η", "surprise times input", step, "fast", "gradient: why this one\nouter product: its shape"),
     ]
-    for y, sign, name, matrix, colour, note in rows:
+    for (y, sign, name, matrix, colour, note), scale in zip(rows, scales, strict=True):
         _ten_pictures(ax, matrix, 4.2, y, 0.3, scale)
         ax.text(0.6, y + 2.5, sign, va="center", fontsize=17)
         ax.text(4.2, y + 5.4, name, va="bottom", fontweight="bold")
@@ -100,10 +103,10 @@ def turning(period: int, gain: complex) -> Figure:
     plane.text(-2.15, 0.72, f"{late:.1f} steps late", va="top", fontsize=9.5)
     label_line(plane, 1.08, 0.12, "wave", "data")
     label_line(plane, 1.08, -0.75, "average", "slow")
-    t = np.linspace(0, 64, 129)
+    t = np.arange(65)  # whole steps: between them a rule has no value
     turn = np.exp(2j * np.pi * t / period)
-    time.plot(t, turn.imag, color=COLOUR["data"], lw=1.2)
-    time.plot(t, (gain * turn).imag, color=COLOUR["slow"], lw=2.4)
+    time.plot(t, turn.real, color=COLOUR["data"], lw=1.2)
+    time.plot(t, (gain * turn).real, color=COLOUR["slow"], lw=2.4)
     time.set(xlim=(0, 64), ylim=(-1.15, 1.15), xlabel="step", yticks=(-1, 0, 1))
     return fig
 
@@ -150,20 +153,24 @@ def rebuilt(originals: Any, copies: Any, values: Any, kept: int, share: float) -
     return fig
 
 
-def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[str, float]) -> Figure:
-    """Test errors by dial: (values, errors (seeds, values), index chosen by each seed); levels of two others."""
+def dials(dials: Mapping[str, tuple[Sequence[float], Any, Any]], level: Mapping[str, Any]) -> Figure:
+    """Test errors by dial: (values, errors (draws, values), index chosen by draw); errors (draws,) of two others."""
     fig, axes = _frame(len(dials), 5.2, hspace=0.36, top=0.98)
     for ax, (name, (values, errors, chosen)), colour in zip(axes, dials.items(), ("slow", "middle"), strict=True):
         errors = 100 * np.asarray(errors)
-        ax.plot(values, errors.T, color=COLOUR[colour], lw=0.9, alpha=0.75)
+        ax.plot(values, errors.T, color=COLOUR[colour], lw=0.7, alpha=0.6)
         for row, pick in zip(errors, chosen, strict=True):
-            ax.plot(values[pick], row[pick], "o", color=COLOUR[colour], ms=6)
-        for height in level.values():
-            ax.axhline(100 * height, color=COLOUR["muted"], lw=1, ls=(0, (4, 2)))
-        ax.set(xscale="log", xlabel=name, ylabel="misread (%)", ylim=(0, 66))
-    for (name, height), side in zip(level.items(), ("right", "left"), strict=True):
-        x = axes[0].get_xlim()[0 if side == "left" else 1]
-        axes[0].text(x, 100 * height + 1.2, f" {name} ", fontsize=9, ha=side, va="bottom")
+            ax.plot(values[pick], row[pick], "o", color=COLOUR[colour], ms=5, alpha=0.7)
+        for other in level.values():
+            other = 100 * np.asarray(other)
+            ax.axhspan(other.min(), other.max(), color=COLOUR["muted"], alpha=0.14, lw=0)
+            ax.axhline(np.median(other), color=COLOUR["muted"], lw=1, ls=(0, (4, 2)))
+        ax.set(xscale="log", xlabel=name, ylabel="misread (%)", ylim=(0, 80))
+    left, right = axes[0].get_xlim()
+    upper, lower = level
+    above, below = 100 * np.max(np.asarray(level[upper])), 100 * np.min(np.asarray(level[lower]))
+    axes[0].text(right, above + 1, f"{upper} ", fontsize=9, ha="right", va="bottom")
+    axes[0].text(left, below - 1, f" {lower}", fontsize=9, ha="left", va="top")
     return fig
 
 
