@@ -207,8 +207,21 @@ def networks(sizes: Sequence[int], held: Mapping[str, Any]) -> Figure:
     return fig
 
 
+def likeness(answers: Mapping[Any, Any], bins: Any) -> np.ndarray:
+    """Likeness of answer and value in bins of age: the mean signal over the root mean squared length of the answers.
+
+    answers: signal and squared length by age, (2, ages) each, newest first; bins: (first, last + 1) each.
+    Returns (len(answers), len(bins)).
+    """
+    rows = [np.asarray(row, dtype=float) for row in answers.values()]
+    return np.array([[row[0, a:b].mean() / np.sqrt(row[1, a:b].mean()) for a, b in bins] for row in rows])
+
+
 def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
-    """Likeness of answer and value against age, newest first, for retentions and the delta rule."""
+    """Likeness of answer and value against age for retentions and the delta rule.
+
+    Both hold signal and squared length by age, (2, ages) each, newest first.
+    """
     fig, ax = figure(height=4.0)
     looks = {
         1.0: ("frozen", "o", (230, 0.31, "Hebbian, keeps all")),
@@ -218,12 +231,12 @@ def ages(measured: Mapping[Any, Any], expected: Mapping[Any, Any]) -> Figure:
         "delta": ("fast", "^", (5.6, 0.97, "delta rule")),
     }
     for name, (colour, marker, (x, y, text)) in looks.items():
-        row, line = np.asarray(measured[name], dtype=float), np.asarray(expected[name], dtype=float)
-        edges = np.unique(np.geomspace(1, len(row) + 1, 22).astype(int))
-        middle = [(low + high - 1) / 2 for low, high in pairwise(edges)]
-        means = [row[low - 1 : high - 1].mean() for low, high in pairwise(edges)]
-        ax.plot(middle, means, marker, color=COLOUR[colour], ms=5)
-        ax.plot(np.arange(1, len(line) + 1), line, color=COLOUR[colour], lw=1.2)
+        count = len(expected[name][0])
+        edges = np.unique(np.geomspace(1, count + 1, 22).astype(int)) - 1
+        means = likeness({name: measured[name]}, list(pairwise(edges)))[0]
+        ax.plot([(a + b + 1) / 2 for a, b in pairwise(edges)], means, marker, color=COLOUR[colour], ms=5)
+        line = likeness({name: expected[name]}, [(age, age + 1) for age in range(count)])[0]
+        ax.plot(np.arange(1, count + 1), line, color=COLOUR[colour], lw=1.2)
         label_line(ax, x, y, text, colour)
     ax.set(xscale="log", xlabel="age: pairs told since, plus one", ylabel="likeness of answer and value")
     ax.set(ylim=(-0.12, 1.06))
@@ -252,7 +265,7 @@ def order(stream: Any, before: Any, after: Any) -> Figure:
 
 
 def breaks(inks: Mapping[str, Sequence[float]]) -> Figure:
-    """Ink on the sheet against pairs told, for keys unscaled, of length one, and unscaled with a rate that knows their length."""
+    """Ink on the sheet against pairs told; keys unscaled, of length one, unscaled at a rate that knows their length."""
     fig, ax = figure(height=2.9)
     looks = {
         "unscaled keys": ("bad", "-", (21, 1e68)),
