@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "associative-memory.ipynb"
 NAMES = (
     *("hebbian", "delta_rule", "ridge", "attend", "faded", "retrieve", "energy", "smooth", "found", "error", "ink"),
-    *("random_pairs", "delta_theory", "delta_error", "found_theory", "train_network"),
+    *("random_pairs", "delta_theory", "delta_error", "found_guess", "train_network"),
 )
 
 
@@ -131,7 +131,7 @@ def test_the_theory_of_the_delta_rule_is_the_mean_over_many_streams(page, n, d):
 
 
 def test_the_theory_of_what_is_found_goes_from_all_to_little(page):
-    shares = [page.found_theory(n) for n in (2, 64, 256, 2048)]
+    shares = [page.found_guess(n) for n in (2, 64, 256, 2048)]
     assert shares == sorted(shares, reverse=True) and shares[0] > 0.999 > 0.05 > shares[-1]
 
 
@@ -193,3 +193,21 @@ def test_the_slider_draws_what_it_is_told():
         r">([^<>]+)</text>", picture(draw.halves(queries, answers, 0.5, 12), "Seven halved digits below.")
     )
     assert "12 pairs told, 50% of the halves found" in words and "never" in words
+
+
+def test_likeness_is_the_signal_over_the_root_of_the_squared_length_in_each_bin():
+    answers = {"a": ([4.0, 2.0, 1.0], [16.0, 9.0, 1.0]), "b": ([0.0, 1.0, 3.0], [4.0, 4.0, 9.0])}
+    np.testing.assert_allclose(draw.likeness(answers, [(0, 2), (2, 3)]), [[3 / 12.5**0.5, 1], [0.25, 1]])
+
+
+def test_a_mistake_is_named_only_if_it_fits_every_case():
+    settling = registered(CHAPTER.stem)[f"{CHAPTER.stem}/settle"]
+    others = [
+        lambda state, patterns, rounds: -settle(state, patterns, rounds),
+        lambda state, patterns, rounds: settle(state, patterns[:1], rounds),
+        lambda state, patterns, rounds: patterns[0],
+        lambda state, patterns, rounds: state,
+    ]
+    for wrong in others:
+        result = settling.check(wrong)
+        assert result.state == "wrong" and "diagonal" not in result.message, result.message
