@@ -13,7 +13,7 @@ from nbhelpers.training.settings import config_from_json, configure
 from nbhelpers.training.train import train
 from nbhelpers.training.verify import verify
 
-SMALL = ["width=16", "layers=1", "heads=2", "length=224", "batch_size=4", "tokens=8960", "held_out=1344"]
+SMALL = ["width=16", "layers=1", "heads=2", "length=228", "batch_size=4", "tokens=9120", "held_out=1368"]
 SMALL += ["checkpoint_every=2", "log_every=1", "validate_every=5", "progress=no", "device=cpu"]
 
 
@@ -38,7 +38,7 @@ def test_answers_weigh_more_and_nothing_else_does():
 
 def test_a_batch_marks_its_answers(task):
     inputs, targets, answers = next(task.batches(0))
-    assert inputs.shape == targets.shape == answers.shape == (4, 224) and answers.dtype == torch.bool
+    assert inputs.shape == targets.shape == answers.shape == (4, 228) and answers.dtype == torch.bool
     assert answers[:, -DIGITS:].all()
     assert all(chr(token).isdigit() for token in targets[answers].tolist())
 
@@ -54,28 +54,28 @@ class Knows(torch.nn.Module):
         logits = torch.zeros(*tokens.shape, 256)
         for row, line in enumerate(tokens):
             text = bytes(line.tolist()).decode("latin-1")
-            name = text[-7:-3]
-            at = text.index(name)
-            value = text[at + 6 : at + 8]
+            name = text[-6:-3]
+            at = text.index(f"{name}: ")
+            value = text[at + 5 : at + 7]
             if self.forgets is None or len(text) - at <= self.forgets:
                 logits[row, -2, ord(value[0])] = logits[row, -1, ord(value[1])] = 1
         return logits, {}
 
 
 def test_the_error_is_the_share_of_facts_that_are_not_said(task, monkeypatch):
-    assert task.config.distances == (56, 112, 168, 224)
+    assert task.config.distances == (57, 114, 171, 228)
     monkeypatch.setattr(task, "model", Knows())
-    assert task.test(torch.device("cpu")) == {"56": 0, "112": 0, "168": 0, "224": 0, "mean": 0}
+    assert task.test(torch.device("cpu")) == {"57": 0, "114": 0, "171": 0, "228": 0, "mean": 0}
     monkeypatch.setattr(task, "model", Knows(forgets=130))
     found = task.validate(task.module, torch.device("cpu"))
-    assert found == {"56": 0, "112": 0, "168": 1, "224": 1, "mean": 0.5}
+    assert found == {"57": 0, "114": 0, "171": 1, "228": 1, "mean": 0.5}
 
 
 def test_a_run_is_recorded_and_verified(tmp_path):
     config, options = configure("amnesiac", [*SMALL, f"to={tmp_path}", "name=facts.tiny"])
     record = train(config, options)
     assert record.id.startswith("train-facts.tiny-s0-")
-    assert set(record.result["test"]) == {"56", "112", "168", "224", "mean"}
+    assert set(record.result["test"]) == {"57", "114", "171", "228", "mean"}
     assert config_from_json(record.config) == config
     assert verify(record) == record.result["test"]
 
