@@ -236,16 +236,20 @@ def make_probe(
     return Probe(np.concatenate([_bytes(piece) for piece in pieces]), fact, tuple(kept))
 
 
-def probe_rows(
+def probes(
     filler: Filler, distance: int, count: int, part: str, *, least: int = 0, others: int = 2, seed: int = 0
-) -> torch.Tensor:
-    """Rows of ``make_probe``, (count, N) int64; the same for the same seed."""
-    import torch
-
-    made = [
-        make_probe(filler, distance, part, np.random.default_rng([seed, distance, row]), least=least, others=others)
+) -> list[Probe]:
+    """Probes at one distance. Number i asks for the same fact at every distance, after other text."""
+    return [
+        make_probe(filler, distance, part, np.random.default_rng([seed, row]), least=least, others=others)
         for row in range(count)
     ]
+
+
+def as_rows(made: list[Probe]) -> torch.Tensor:
+    """Probes of one distance as rows of tokens, (N, T) int64."""
+    import torch
+
     return torch.from_numpy(np.stack([one.tokens for one in made]).astype(np.int64))
 
 

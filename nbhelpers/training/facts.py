@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nbhelpers.data.facts import DIGITS, Filler, episodes, probe_rows
+from nbhelpers.data.facts import DIGITS, Filler, as_rows, episodes, probes
 from nbhelpers.models import Config, LanguageModel, load, recalled, save
 from nbhelpers.training.config import StepConfig, check_least
 
@@ -128,7 +128,8 @@ class Facts:
         """Rows (N, length + 1) by distance; the same for every seed of the training."""
         c, filler = self.config, Filler(self.config.texts, part)
         count = c.held_out // c.length
-        return {str(d): probe_rows(filler, d, count, part, least=c.length, others=c.facts - 1) for d in c.distances}
+        options = {"least": c.length, "others": c.facts - 1}
+        return {str(d): as_rows(probes(filler, d, count, part, **options)) for d in c.distances}
 
     def _measure(self, device: torch.device, probes: dict[str, Tensor]) -> dict[str, float]:
         found = {}

@@ -16,11 +16,12 @@ from nbhelpers.data.facts import (
     TOLD,
     Fact,
     Filler,
+    as_rows,
     draw_facts,
     episodes,
     make_probe,
     names,
-    probe_rows,
+    probes,
     values,
 )
 from nbhelpers.data.texts import PARTS, load_text
@@ -119,11 +120,13 @@ def test_a_probe_asks_at_its_distance(filler, distance, least):
     assert len(probe.others) == 2 or max(distance, least) < 100
 
 
-def test_probes_are_the_same_whenever_they_are_made(filler):
-    rows = probe_rows(filler, 80, 5, "validation", least=120)
+def test_a_probe_asks_for_the_same_fact_at_every_distance(filler):
+    near, far = (probes(filler, distance, 5, "validation", least=120) for distance in (80, 300))
+    assert [one.fact for one in near] == [one.fact for one in far]
+    rows = as_rows(near)
     assert rows.shape == (5, 121) and rows.dtype == torch.int64
-    assert torch.equal(rows[:3], probe_rows(filler, 80, 3, "validation", least=120))
-    assert not torch.equal(rows[:3], probe_rows(filler, 80, 3, "validation", least=120, seed=1))
+    assert torch.equal(rows[:3], as_rows(probes(filler, 80, 3, "validation", least=120)))
+    assert not torch.equal(rows[:3], as_rows(probes(filler, 80, 3, "validation", least=120, seed=1)))
 
 
 def test_what_does_not_fit_is_refused(filler):
