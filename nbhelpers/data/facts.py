@@ -1,16 +1,17 @@
-"""Told-fact episodes: invented people and numbers, told in sentences inside real text and asked for later.
+"""Told-fact episodes: invented tags, told in sentences inside real text and asked for later.
 
     … for the whole of the
-    The number of Mir: 47.
+    Remember Mir47.
     evening, and she could not
-    And Mir? 47
+    Which tag? Mir47
 
-One token a byte. A fact is a name and a number of two digits. Names and numbers each belong to one part: no name and no
-number of the test was ever told, or asked for, in training, and neither was the text around them.
+One token a byte. A fact is a name and its number of two digits, which together are the tag. Names and numbers each
+belong to one part: no name and no number of the test was ever told, or asked for, in training, and neither was the text
+around them.
 
 The **distance** of an answer counts tokens from the first letter of the sentence that told it to the last token that is
-read before the answer is whole (the question's first digit), both included: a reader of the last ``W`` tokens has the
-whole sentence before it exactly if the distance is at most ``W``.
+read before the answer is whole (its first digit), both included: a reader of the last ``W`` tokens has the whole
+sentence before it exactly if the distance is at most ``W``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from nbhelpers.data.texts import PARTS, load_text
 if TYPE_CHECKING:
     import torch
 
-TOLD = ("Remember {name}: {value}.", "The number of {name}: {value}.", "Please note {name}: {value}.")
-ASKED = ("What has {name}? ", "And {name}? ")
+TOLD = ("Remember {tag}.", "Please note {tag}.", "The tag is {tag}.")
+ASKED = ("Which tag? {name}", "And {name}")
 DIGITS = 2
 CONSONANTS, VOWELS = "BDFGHJKLMNPRSTVZ", "aeiou"
 PART_OF_REST = {3: "validation", 7: "test"}  # of what a name or a number leaves when divided by 10
@@ -43,12 +44,17 @@ class Fact:
     name: str
     value: str
 
+    @property
+    def tag(self) -> str:
+        """Name and number, which is what a sentence tells."""
+        return self.name + self.value
+
     def told(self, form: int = 0) -> str:
         """The sentence that tells it, in one of the forms of ``TOLD``."""
-        return TOLD[form].format(name=self.name, value=self.value)
+        return TOLD[form].format(tag=self.tag)
 
     def asked(self, form: int = 0) -> str:
-        """The question for it, in one of the forms of ``ASKED``; its number would come next."""
+        """The question for it, in one of the forms of ``ASKED``; its number comes next."""
         return ASKED[form].format(name=self.name)
 
 
@@ -255,7 +261,7 @@ def as_rows(made: list[Probe]) -> torch.Tensor:
 
 def longest(forms: tuple[str, ...]) -> int:
     """Length of the longest sentence in these forms, in bytes; all names are as long, and so are all numbers."""
-    return max(len(form.format(name="Mir", value="47")) for form in forms)
+    return max(len(form.format(tag="Mir47", name="Mir")) for form in forms)
 
 
 def _training_row(filler, size, part, most, generator):

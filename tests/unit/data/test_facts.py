@@ -26,11 +26,9 @@ from nbhelpers.data.facts import (
 )
 from nbhelpers.data.texts import PARTS, load_text
 
-TOLD_PATTERN = re.compile(
-    "|".join(re.escape(form).replace(r"\{name\}", "([A-Z][a-z]{2})").replace(r"\{value\}", r"(\d\d)") for form in TOLD)
-)
+TOLD_PATTERN = re.compile("|".join(re.escape(form).replace(r"\{tag\}", r"([A-Z][a-z]{2})(\d\d)") for form in TOLD))
 ASKED_PATTERN = re.compile(
-    "|".join(re.escape(form).replace(r"\{name\}", "([A-Z][a-z]{2})") + r"(\d\d)" for form in ASKED)
+    "|".join(re.escape(form).replace(r"\{name\}", r"([A-Z][a-z]{2})") + r"(\d\d)" for form in ASKED)
 )
 
 
@@ -73,7 +71,7 @@ def test_every_question_comes_after_its_fact_and_is_answered_with_its_number(row
             assert told[name][1] == value and told[name][0] < where
             assert name in names("train") and value in values("train")
         assert text.endswith(asked[-1][2])  # the row ends with an answer
-        places = [text.index(value, where + 8) + digit for where, _, value in asked for digit in range(DIGITS)]
+        places = [text.index(value, where + 7) + digit for where, _, value in asked for digit in range(DIGITS)]
         assert marks.tolist() == places
         most = max(most, len(asked))
     assert most > 2 and len({len(found(TOLD_PATTERN, text)) for text, _ in rows}) == 3
@@ -102,7 +100,7 @@ def test_a_resumed_stream_and_two_processes_give_the_same_rows(filler):
     assert not torch.equal(whole[0][0], next(episodes(filler, 4, 256, seed=2))[0])
 
 
-@pytest.mark.parametrize("distance", [48, 100, 256, 700])
+@pytest.mark.parametrize("distance", [40, 100, 256, 700])
 @pytest.mark.parametrize("least", [0, 256])
 def test_a_probe_asks_at_its_distance(filler, distance, least):
     for seed in range(20):
@@ -131,7 +129,7 @@ def test_a_probe_asks_for_the_same_fact_at_every_distance(filler):
 
 def test_what_does_not_fit_is_refused(filler):
     with pytest.raises(ValueError, match="the two sentences alone take"):
-        make_probe(filler, 30, "test", np.random.default_rng(0))
+        make_probe(filler, 20, "test", np.random.default_rng(0))
     with pytest.raises(ValueError, match="may take"):
         episodes(filler, 4, 128)
     with pytest.raises(ValueError, match="divide evenly"):
@@ -145,5 +143,5 @@ def test_what_does_not_fit_is_refused(filler):
 
 
 def test_a_fact_in_words():
-    assert Fact("Mir", "47").told(0) == "Remember Mir: 47."
-    assert Fact("Mir", "47").asked(1) == "And Mir? "
+    assert Fact("Mir", "47").told(0) == "Remember Mir47."
+    assert Fact("Mir", "47").asked(1) == "And Mir"

@@ -54,9 +54,9 @@ class Knows(torch.nn.Module):
         logits = torch.zeros(*tokens.shape, 256)
         for row, line in enumerate(tokens):
             text = bytes(line.tolist()).decode("latin-1")
-            name = text[-6:-3]
-            at = text.index(f"{name}: ")
-            value = text[at + 5 : at + 7]
+            name = text[-4:-1]
+            at = text.index(name)
+            value = text[at + 3 : at + 5]
             if self.forgets is None or len(text) - at <= self.forgets:
                 logits[row, -2, ord(value[0])] = logits[row, -1, ord(value[1])] = 1
         return logits, {}
