@@ -128,7 +128,7 @@ def episodes(
     length: int,
     *,
     part: str = "train",
-    facts: int = 3,
+    facts: int = 4,
     seed: int = 0,
     start_step: int = 0,
     rank: int = 0,
@@ -136,7 +136,7 @@ def episodes(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Training batches without end: inputs and targets (B, L) int64, and which targets are answers (B, L) bool.
 
-    A row tells one to ``facts`` facts and asks up to ``QUESTIONS`` times for one of those it has told; it ends with a
+    A row tells one to ``facts`` facts and asks up to ``QUESTIONS`` times for those it has told, in turn; it ends with a
     question and its answer. It depends on the seed, the step and its number in the batch alone.
 
     Parameters
@@ -266,9 +266,11 @@ def longest(forms: tuple[str, ...]) -> int:
 
 def _training_row(filler, size, part, most, generator):
     """The tokens of a row (size,) uint8, and which of them are answers (size,) bool."""
-    facts = draw_facts(int(generator.integers(1, most + 1)), part, generator)
-    asked = generator.integers(len(facts), size=generator.integers(QUESTIONS))
-    events = [*facts, *(facts[i] for i in asked)]
+    facts = draw_facts(int(generator.integers(1, most + 1, size=2).max()), part, generator)  # rather many than few
+    order = generator.permutation(len(facts))
+    asked = [facts[order[i % len(facts)]] for i in range(1 + generator.integers(QUESTIONS))]  # all in turn
+    last, *before = asked
+    events = [*facts, *before]
     generator.shuffle(events)
     told, lines, answers = set(), [], []
     for one in events:  # the first time a fact comes up it is told, after that it is asked for
@@ -277,7 +279,6 @@ def _training_row(filler, size, part, most, generator):
         lines.append(f"\n{question}{one.value}.\n" if one in told else f"\n{sentence}\n")
         answers.append(1 + len(question) if one in told else None)
         told.add(one)
-    last = facts[int(generator.integers(len(facts)))]
     lines.append("\n" + last.asked(int(generator.integers(len(ASKED)))) + last.value)
     answers.append(len(lines[-1]) - DIGITS)
 

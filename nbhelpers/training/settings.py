@@ -28,10 +28,11 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
     "amnesiac": (
-        "160,000 parameters that are told facts: the models of the first chapter",
+        "160,000 parameters that are told facts: the models of the first chapter, ten minutes each on one core",
         {
-            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 32, "tokens": 8_000_000},
-            **{"validate_every": 250, "checkpoint_every": 100, "log_every": 25},
+            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 4, "tokens": 4_000_000},
+            **{"optimizer": "muon", "learning_rate": 4e-3},
+            **{"validate_every": 1000, "checkpoint_every": 250, "log_every": 100},
         },
     ),
     "images": ("seconds: Fashion-6k and a network of three layers", {"task": "images", "keep_model": False}),
