@@ -74,7 +74,7 @@ def test_every_question_comes_after_its_fact_and_is_answered_with_its_number(row
         places = [text.index(value, where + 7) + digit for where, _, value in asked for digit in range(DIGITS)]
         assert marks.tolist() == places
         most = max(most, len(asked))
-    assert most > 2 and len({len(found(TOLD_PATTERN, text)) for text, _ in rows}) == 4
+    assert most > 2 and len({len(found(TOLD_PATTERN, text)) for text, _ in rows}) >= 3
 
 
 def test_the_text_between_is_real_and_begins_with_a_word(filler):

@@ -13,7 +13,7 @@ from nbhelpers.training.settings import config_from_json, configure
 from nbhelpers.training.train import train
 from nbhelpers.training.verify import verify
 
-SMALL = ["width=16", "layers=1", "heads=2", "length=228", "batch_size=4", "tokens=9120", "held_out=1368"]
+SMALL = ["width=16", "layers=1", "heads=2", "length=240", "batch_size=4", "tokens=9600", "held_out=1440"]
 SMALL += ["checkpoint_every=2", "log_every=1", "validate_every=5", "progress=no", "device=cpu"]
 
 
@@ -38,7 +38,7 @@ def test_answers_weigh_more_and_nothing_else_does():
 
 def test_a_batch_marks_its_answers(task):
     inputs, targets, answers = next(task.batches(0))
-    assert inputs.shape == targets.shape == answers.shape == (4, 228) and answers.dtype == torch.bool
+    assert inputs.shape == targets.shape == answers.shape == (4, 240) and answers.dtype == torch.bool
     assert answers[:, -DIGITS:].all()
     assert all(chr(token).isdigit() for token in targets[answers].tolist())
 
@@ -63,19 +63,19 @@ class Knows(torch.nn.Module):
 
 
 def test_the_error_is_the_share_of_facts_that_are_not_said(task, monkeypatch):
-    assert task.config.distances == (57, 228)
+    assert task.config.distances == (60, 240)
     monkeypatch.setattr(task, "model", Knows())
-    assert task.test(torch.device("cpu")) == {"57": 0, "228": 0, "mean": 0}
+    assert task.test(torch.device("cpu")) == {"60": 0, "240": 0, "mean": 0}
     monkeypatch.setattr(task, "model", Knows(forgets=130))
     found = task.validate(task.module, torch.device("cpu"))
-    assert found == {"57": 0, "228": 1, "mean": 0.5}
+    assert found == {"60": 0, "240": 1, "mean": 0.5}
 
 
 def test_a_run_is_recorded_and_verified(tmp_path):
     config, options = configure("amnesiac", [*SMALL, f"to={tmp_path}", "name=facts.tiny"])
     record = train(config, options)
     assert record.id.startswith("train-facts.tiny-s0-")
-    assert set(record.result["test"]) == {"57", "228", "mean"}
+    assert set(record.result["test"]) == {"60", "240", "mean"}
     assert config_from_json(record.config) == config
     assert verify(record) == record.result["test"]
 
