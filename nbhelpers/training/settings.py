@@ -30,7 +30,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "amnesiac": (
         "160,000 parameters that are told facts: the models of the first chapter, ten minutes each on one core",
         {
-            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 4, "tokens": 4_000_000},
+            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 4, "tokens": 3_000_000},
             **{"optimizer": "muon", "learning_rate": 4e-3},
             **{"validate_every": 1000, "checkpoint_every": 250, "log_every": 100},
         },
