@@ -133,7 +133,8 @@ def episodes(
     start_step: int = 0,
     rank: int = 0,
     processes: int = 1,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    outside: bool = False,
+) -> Iterator[tuple[torch.Tensor, ...]]:
     """Training batches without end: inputs and targets (B, L) int64, and which targets are answers (B, L) bool.
 
     A row tells one to ``facts`` facts and asks up to ``QUESTIONS`` times for those it has told, in turn; it ends with a
@@ -147,6 +148,8 @@ def episodes(
     part: of names and numbers.
     facts: the most that a row tells.
     seed, start_step, rank, processes: as for ``nbhelpers.data.streams.batches``.
+    outside: every other row also asks, twice and at its end, for one more fact that it does not tell. Batches then hold
+        a fourth tensor (B, T) int64: the sentence that tells it (``told_tokens``), zeros for the other rows.
 
     Raises
     ------
@@ -155,22 +158,23 @@ def episodes(
     """
     import torch
 
-    most = facts * (longest(TOLD) + 2) + QUESTIONS * (longest(ASKED) + DIGITS + 3)
+    most = facts * (longest(TOLD) + 2) + (QUESTIONS + outside) * (longest(ASKED) + DIGITS + 3)
     if length < most:
         raise ValueError(f"length={length}: sentences about {facts} facts may take {most} tokens.")
     if batch_size % processes or not 0 <= rank < processes:
         raise ValueError(f"rank={rank} of processes={processes} with batch_size={batch_size}: it must divide evenly.")
 
-    def rows() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def rows() -> Iterator[tuple[torch.Tensor, ...]]:
         step = start_step
         while True:
-            made = [
-                _training_row(filler, length + 1, part, facts, np.random.default_rng([seed, step, row]))
-                for row in range(rank, batch_size, processes)
-            ]
-            tokens = torch.from_numpy(np.stack([tokens for tokens, _ in made]).astype(np.int64))
-            answers = torch.from_numpy(np.stack([marks for _, marks in made]))
-            yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), answers[:, 1:].contiguous()
+            made = []
+            for row in range(rank, batch_size, processes):
+                generator = np.random.default_rng([seed, step, row])
+                made.append(_training_row(filler, length + 1, part, facts, generator, outside and row % 2 == 1))
+            tokens = torch.from_numpy(np.stack([tokens for tokens, _, _ in made]).astype(np.int64))
+            answers = torch.from_numpy(np.stack([marks for _, marks, _ in made]))
+            batch = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), answers[:, 1:].contiguous()
+            yield (*batch, told_tokens([fact for _, _, fact in made])) if outside else batch
             step += 1
 
     return rows()
@@ -259,20 +263,32 @@ def as_rows(made: list[Probe]) -> torch.Tensor:
     return torch.from_numpy(np.stack([one.tokens for one in made]).astype(np.int64))
 
 
+def told_tokens(facts: list[Fact | None]) -> torch.Tensor:
+    """The sentence that tells each fact, in the first form and between line breaks, (N, T) int64; zeros for None."""
+    import torch
+
+    size = longest(TOLD[:1]) + 2
+    lines = [bytes(size) if fact is None else f"\n{fact.told()}\n".encode() for fact in facts]
+    return torch.tensor([list(line) for line in lines])
+
+
 def longest(forms: tuple[str, ...]) -> int:
     """Length of the longest sentence in these forms, in bytes; all names are as long, and so are all numbers."""
     return max(len(form.format(tag="Mir47", name="Mir")) for form in forms)
 
 
-def _training_row(filler, size, part, most, generator):
-    """The tokens of a row (size,) uint8, and which of them are answers (size,) bool."""
-    facts = draw_facts(int(generator.integers(1, most + 1, size=2).max()), part, generator)  # rather many than few
-    order = generator.permutation(len(facts))
-    asked = [facts[order[i % len(facts)]] for i in range(1 + generator.integers(QUESTIONS))]  # all in turn
+def _training_row(filler, size, part, most, generator, outside):
+    """The tokens of a row (size,) uint8, which of them are answers (size,) bool, and what it asks but does not tell."""
+    count = int(generator.integers(1, most + 1, size=2).max())  # rather many than few
+    facts = draw_facts(count + outside, part, generator)
+    stranger = facts.pop() if outside else None
+    order = generator.permutation(count)
+    asked = [facts[order[i % count]] for i in range(1 + generator.integers(QUESTIONS - outside))]  # all in turn
+    asked = [stranger, stranger, *asked] if outside else asked
     last, *before = asked
     events = [*facts, *before]
     generator.shuffle(events)
-    told, lines, answers = set(), [], []
+    told, lines, answers = {stranger}, [], []
     for one in events:  # the first time a fact comes up it is told, after that it is asked for
         question = one.asked(int(generator.integers(len(ASKED))))
         sentence = one.told(int(generator.integers(len(TOLD))))
@@ -288,7 +304,7 @@ def _training_row(filler, size, part, most, generator):
     for end, line, at in zip(ends[1::2], lines, answers, strict=True):
         if at is not None:
             marks[end - len(line) + at :][:DIGITS] = True
-    return np.concatenate([_bytes(piece) for piece in pieces]), marks
+    return np.concatenate([_bytes(piece) for piece in pieces]), marks, stranger
 
 
 def _spread(filler, lines, room, generator):

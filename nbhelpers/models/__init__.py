@@ -1,6 +1,6 @@
 """Floor 5: a language model from a config: six families, streaming generation, learning at test time, files."""
 
-from nbhelpers.models.adapt import adapt, set_token_periods
+from nbhelpers.models.adapt import adapt, learn_once, set_token_periods
 from nbhelpers.models.config import FAMILIES, Config
 from nbhelpers.models.evaluate import evaluate, summed_loss
 from nbhelpers.models.files import load, save
@@ -15,6 +15,7 @@ __all__ = [
     "adapt",
     "evaluate",
     "generate",
+    "learn_once",
     "load",
     "recalled",
     "save",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nbhelpers.models.language_model import LanguageModel
+from nbhelpers.models.language_model import LanguageModel, State
 
 
 @torch.no_grad()
-def recalled(model: LanguageModel, tokens: Tensor, answer: int, window: int | None = None) -> Tensor:
+def recalled(
+    model: LanguageModel, tokens: Tensor, answer: int, window: int | None = None, state: State | None = None
+) -> Tensor:
     """Which rows end as the model would write them: (B,) bool.
 
     A row counts where each of its last ``answer`` tokens is the most likely next one after all before it, so that
@@ -22,6 +24,7 @@ def recalled(model: LanguageModel, tokens: Tensor, answer: int, window: int | No
     answer: tokens of the answer, below N.
     window: read the last so many tokens alone, as a reader with a truncated context does; None reads all. The last
         token of the answer is written, not read.
+    state: of the sequences before the first token, such as the changes of ``learn_once``; None begins.
 
     Raises
     ------
@@ -36,5 +39,5 @@ def recalled(model: LanguageModel, tokens: Tensor, answer: int, window: int | No
     read, wanted = tokens[:, :-1], tokens[:, -answer:]
     if window is not None:
         read = read[:, -window:]
-    logits, _ = model(read)
+    logits, _ = model(read, state)
     return (logits[:, -answer:].argmax(-1) == wanted).all(-1)

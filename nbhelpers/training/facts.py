@@ -95,8 +95,11 @@ class ToldFacts(nn.Module):
         self.model, self.answer_weight = model, answer_weight
 
     def forward(self, inputs: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
-        logits = self.model(inputs)[0].float().flatten(0, 1)
-        losses = F.cross_entropy(logits, targets.flatten(), reduction="none").view(targets.shape)
+        return self.weighed(self.model(inputs)[0], targets, answers)
+
+    def weighed(self, logits: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
+        """The loss of logits (B, L, V)."""
+        losses = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
         return torch.where(answers, self.answer_weight * losses, losses).mean()
 
 

@@ -14,6 +14,7 @@ from nbhelpers.training.config import RunOptions, StepConfig
 from nbhelpers.training.facts import Facts, FactsConfig
 from nbhelpers.training.images import Images, ImagesConfig
 from nbhelpers.training.language import Language, TrainingConfig
+from nbhelpers.training.learner import Learner, LearnerConfig
 from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
 
@@ -170,6 +171,7 @@ def literal(text: str) -> Any:
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
     "facts": (FactsConfig, Facts),
+    "learner": (LearnerConfig, Learner),
     "images": (ImagesConfig, Images),
     "quadratic": (QuadraticConfig, Quadratic),
 }
