@@ -16,21 +16,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nbhelpers.core.records import RUNS, Record, records
-from nbhelpers.data.facts import DIGITS, Fact, Filler, as_rows, probes
-from nbhelpers.evaluation.one_step import Weights, bits_each, learn_each, says_each
-from nbhelpers.models import LanguageModel, load, recalled
+from nbhelpers.data.facts import DIGITS, Fact, Filler, as_rows, probes, told_tokens
+from nbhelpers.data.streams import bits_per_byte
+from nbhelpers.models import LanguageModel, learn_once, load, recalled
 
 WINDOW = 256  # tokens that the reader with a truncated context sees: the rows of its training
-FAR = 512  # a distance at which nothing of the told sentence is in that window
+NEAR, FAR = 128, 512  # a distance inside the window, and one at which nothing of the told sentence is left in it
 DISTANCES = (40, 64, 96, 128, 160, 192, 224, 256, 272, 288, 320, 384, 512, 1024)
-RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.01, 10, 13))
+RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.001, 1, 13))
 STEPS = (1, 2, 4, 8)
 COUNT = 128  # facts of an exam
 CHAIN = 16  # facts told one after another
 TEXT = 8, 256  # rows and tokens of held-out text
-AT_ONCE = 64  # rows or students that are computed side by side
+AT_ONCE = 64  # rows that are computed side by side
+
+Changes = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -79,84 +82,113 @@ def make_exam(
     filler = Filler(texts, part)
     made = {distance: probes(filler, distance, count, part, least=least, seed=seed) for distance in distances}
     facts = [one.fact for one in made[distances[0]]]
-    told = torch.tensor([list(f"\n{fact.told()}\n".encode()) for fact in facts])
     generator = np.random.default_rng(seed)
     text = np.stack([filler(TEXT[1], generator) for _ in range(TEXT[0])]).astype(np.int64)
-    return Exam(facts, told, {d: as_rows(some) for d, some in made.items()}, torch.from_numpy(text))
+    return Exam(facts, told_tokens(facts), {d: as_rows(some) for d, some in made.items()}, torch.from_numpy(text))
 
 
-def recall(model: LanguageModel, exam: Exam, window: int | None = None) -> dict[int, float]:
-    """Share of the facts that the model says, by distance; ``window`` as for ``nbhelpers.models.recalled``."""
-    found = {}
-    for distance, rows in exam.rows.items():
-        right = torch.cat([recalled(model, some, DIGITS, window) for some in rows.split(AT_ONCE)])
-        found[distance] = right.double().mean().item()
+def recall(
+    model: LanguageModel, exam: Exam, window: int | None = None, changes: list[Changes] | None = None
+) -> dict[int, float]:
+    """Share of the facts that the model says, by distance.
+
+    Parameters
+    ----------
+    window: as for ``nbhelpers.models.recalled``.
+    changes: of ``learn``, where each row is read by a student of its own; None for the model as it is.
+    """
+    return {distance: share_said(model, rows, window, changes) for distance, rows in exam.rows.items()}
+
+
+def share_said(
+    model: LanguageModel, rows: Tensor, window: int | None = None, changes: list[Changes] | None = None
+) -> float:
+    """Share of rows (N, T) whose last ``DIGITS`` tokens the model would write."""
+    groups = rows.split(AT_ONCE)
+    states = [None] * len(groups) if changes is None else changes
+    said = [recalled(model, some, DIGITS, window, state) for some, state in zip(groups, states, strict=True)]
+    return torch.cat(said).double().mean().item()
+
+
+def learn(
+    model: LanguageModel, told: Tensor, rate: float, steps: int, changes: list[Changes] | None = None
+) -> list[Changes]:
+    """Students, one for each sentence (N, T): what ``steps`` gradient steps change, in groups of ``AT_ONCE``."""
+    groups = told.split(AT_ONCE)
+    found = [None] * len(groups) if changes is None else list(changes)
+    for number, some in enumerate(groups):
+        for _ in range(steps):
+            found[number] = learn_once(model, some, rate, found[number])
     return found
 
 
-def students(model: LanguageModel, exam: Exam, rate: float, steps: int) -> list[Weights]:
-    """One student a fact, in groups of at most ``AT_ONCE``, each told its own."""
-    return [learn_each(model, told, rate, steps) for told in exam.told.split(AT_ONCE)]
+@torch.no_grad()
+def bits(model: LanguageModel, text: Tensor, changes: list[Changes] | None = None) -> float:
+    """Bits per byte on rows (B, T), averaged over the students, if there are any: each reads all of them."""
+    if changes is None:
+        return _bits(model, text, None)
+    each = []
+    for group in changes:
+        count = len(next(iter(group.values())))
+        each += [_bits(model, row.expand(count, -1), group) * count for row in text]
+    return sum(each) / len(text) / sum(len(next(iter(group.values()))) for group in changes)
 
 
-def recall_each(model: LanguageModel, groups: list[Weights], rows: Tensor) -> float:
-    """Share of students that say the last tokens of their own row, through the window."""
-    pairs = zip(groups, rows.split(AT_ONCE), strict=True)
-    right = [says_each(model, group, some[:, None], DIGITS, WINDOW)[:, 0] for group, some in pairs]
-    return torch.cat(right).double().mean().item()
+def _bits(model: LanguageModel, rows: Tensor, state: Changes | None) -> float:
+    logits, _ = model(rows[:, :-1], state)
+    nats = F.cross_entropy(logits.flatten(0, 1).double(), rows[:, 1:].flatten(), reduction="sum")
+    return bits_per_byte(nats.item(), rows[:, 1:].numel())
 
 
-def price(model: LanguageModel, groups: list[Weights], exam: Exam, near: int) -> dict[str, float]:
-    """What the students lost by their step.
+def price(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> dict[str, float]:
+    """What a step costs elsewhere.
 
     Returns
     -------
-    strangers: share that give the number they were told to someone whose number they were never told.
-    others: share that still say a fact, not their own, that stands in the window at distance ``near``.
+    strangers: share of students that give the number they were told to someone whose number they were never told.
+    others: share that still say a fact, not their own, that stands in the window at distance ``NEAR``.
     bits: bits per byte on the exam's text.
     """
     others = exam.strangers()
     asked = exam.rows[FAR][others].clone()
     asked[:, -DIGITS:] = exam.rows[FAR][:, -DIGITS:]  # a stranger's question, one's own number
-    bits = torch.cat([bits_each(model, group, exam.text) for group in groups])
     return {
-        "strangers": recall_each(model, groups, asked),
-        "others": recall_each(model, groups, exam.rows[near][others]),
-        "bits": bits.double().mean().item(),
+        "strangers": share_said(model, asked, WINDOW, changes),
+        "others": share_said(model, exam.rows[NEAR][others], WINDOW, changes),
+        "bits": bits(model, exam.text, changes),
     }
 
 
-def choose_rate(model: LanguageModel, exam: Exam, steps: int, rates: tuple[float, ...] = RATES) -> dict[float, float]:
+def choose_rate(model: LanguageModel, exam: Exam, steps: int, rates: tuple[float, ...]) -> dict[float, float]:
     """Recall from far away after ``steps`` steps, by rate: what a rate is chosen by, on validation facts."""
-    return {rate: recall_each(model, students(model, exam, rate, steps), exam.rows[FAR]) for rate in rates}
+    return {rate: share_said(model, exam.rows[FAR], WINDOW, learn(model, exam.told, rate, steps)) for rate in rates}
 
 
-def told_in_turn(model: LanguageModel, exam: Exam, rate: float, steps: int, chain: int = CHAIN) -> list[float]:
-    """Recall of a fact after it was learned, then after one more was learned, … up to ``chain`` facts in all."""
-    taught, found = None, []
-    told = exam.told[:AT_ONCE]
+def told_in_turn(model: LanguageModel, exam: Exam, rate: float, chain: int) -> list[float]:
+    """Recall of a fact after it was learned, after one more was, … up to ``chain`` facts in all, a step each."""
+    changes, found = None, []
     for later in range(chain):
-        taught = learn_each(model, told.roll(-later, 0), rate, steps, taught)
-        right = says_each(model, taught, exam.rows[FAR][:AT_ONCE, None], DIGITS, WINDOW)
-        found.append(right.double().mean().item())
+        changes = learn(model, exam.told.roll(-later, 0), rate, 1, changes)
+        found.append(share_said(model, exam.rows[FAR], WINDOW, changes))
     return found
 
 
 def measure_recall(record: Record) -> Record:
-    """Write the record of a model's recall by distance."""
-    window = WINDOW if record.name.endswith("transformer") else None
+    """Write the record of a model's recall by distance, with its weights frozen."""
+    window = None if record.name.endswith(("sliding", "gated_deltanet")) else WINDOW
     settings = {"model": record.config, "window": window, "distances": list(DISTANCES), "facts": COUNT}
     bench = Record("bench", f"recall.{record.name}", record.seed, settings, record.folder.parent)
     if bench.result is None:
         model = load(record.folder / "model").float()
         bench.begin()
-        found = recall(model, make_exam("test", COUNT, DISTANCES, texts=record.config["texts"]), window)
-        bench.finish(status="done", recall={str(d): share for d, share in found.items()})
+        exam = make_exam("test", COUNT, DISTANCES, texts=record.config["texts"])
+        found = recall(model, exam, window)
+        bench.finish(status="done", recall={str(d): share for d, share in found.items()}, **price(model, exam, None))
     return bench
 
 
 def measure_step(record: Record) -> Record:
-    """Write the record of what one, two, … gradient steps bring and cost."""
+    """Write the record of what one, two, … gradient steps bring and cost; each number of steps has its own rate."""
     settings = {"model": record.config, "window": WINDOW, "distances": list(DISTANCES), "facts": COUNT}
     settings |= {"rates": list(RATES), "steps": list(STEPS), "chain": CHAIN}
     bench = Record("bench", f"step.{record.name}", record.seed, settings, record.folder.parent)
@@ -166,22 +198,17 @@ def measure_step(record: Record) -> Record:
     choices = make_exam("validation", COUNT, (FAR,), texts=record.config["texts"])
     exam = make_exam("test", COUNT, DISTANCES, texts=record.config["texts"])
     bench.begin()
-    found: dict[str, Any] = {"0": measure_students(model, exam, 0.0, 0)}
+    found: dict[str, Any] = {}
     for steps in STEPS:
-        scores = choose_rate(model, choices, steps)
+        scores = choose_rate(model, choices, steps, RATES)
         rate = max(scores, key=scores.get)
-        found[str(steps)] = {"rate": rate, "scores": {str(r): s for r, s in scores.items()}}
-        found[str(steps)] |= measure_students(model, exam, rate, steps)
-        found[str(steps)]["told_in_turn"] = told_in_turn(model, exam, rate, steps)
-    bench.finish(status="done", steps=found)
+        changes = learn(model, exam.told, rate, steps)
+        said = {str(d): share for d, share in recall(model, exam, WINDOW, changes).items()}
+        found[str(steps)] = {"rate": rate, "scores": list(scores.values()), "recall": said}
+        found[str(steps)] |= price(model, exam, changes)
+    turns = told_in_turn(model, exam, found["1"]["rate"], CHAIN)
+    bench.finish(status="done", steps=found, told_in_turn=turns)
     return bench
-
-
-def measure_students(model: LanguageModel, exam: Exam, rate: float, steps: int) -> dict[str, Any]:
-    """Recall by distance and price of students at one rate."""
-    groups = students(model, exam, rate, steps)
-    found = {str(distance): recall_each(model, groups, rows) for distance, rows in exam.rows.items()}
-    return {"recall": found, **price(model, groups, exam, near=128)}
 
 
 def main(folder: str = str(RUNS)) -> int:
@@ -190,7 +217,7 @@ def main(folder: str = str(RUNS)) -> int:
     for record in made:
         if (record.folder / "model").is_dir():
             print(measure_recall(record).id)
-            if record.name == "amnesiac.transformer":
+            if record.name in ("amnesiac.transformer", "amnesiac.learner"):
                 print(measure_step(record).id)
     return 0
 

@@ -43,3 +43,11 @@ def test_a_window_hides_what_is_before_it(model):
 def test_a_window_must_hold_the_answer(model, answer, window):
     with pytest.raises(ValueError, match="a window that holds the answer"):
         recalled(model, torch.zeros(2, 5, dtype=torch.int64), answer, window)
+
+
+def test_a_state_is_read_first(model):
+    rows = torch.randint(7, (64, 12), generator=torch.Generator().manual_seed(4))
+    before, after = rows[:, :5], rows[:, 5:]
+    _, state = model(before)
+    assert torch.equal(recalled(model, after, 1, state=state), recalled(model, rows, 1))
+    assert not torch.equal(recalled(model, after, 1), recalled(model, rows, 1))

@@ -1,4 +1,4 @@
-"""The task of told facts: its loss, its measures, and a whole run that is verified."""
+"""The tasks of told facts: their loss, their measures, and whole runs that are verified."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nbhelpers.data.facts import DIGITS
-from nbhelpers.models import Config, LanguageModel
+from nbhelpers.data.facts import DIGITS, TOLD
+from nbhelpers.models import Config, LanguageModel, learn_once
 from nbhelpers.training.facts import Facts, FactsConfig, ToldFacts
+from nbhelpers.training.learner import Learner
 from nbhelpers.training.settings import config_from_json, configure
 from nbhelpers.training.train import train
 from nbhelpers.training.verify import verify
@@ -50,7 +51,7 @@ class Knows(torch.nn.Module):
         super().__init__()
         self.forgets = forgets  # cannot see further back than this
 
-    def forward(self, tokens):
+    def forward(self, tokens, state=None):
         logits = torch.zeros(*tokens.shape, 256)
         for row, line in enumerate(tokens):
             text = bytes(line.tolist()).decode("latin-1")
@@ -105,3 +106,62 @@ def test_weights_of_another_model_are_refused(task, tmp_path):
     other = Facts(FactsConfig(model=Config("mamba2", width=16, layers=1, heads=2)), seed=0)
     with pytest.raises(ValueError, match="not the model of the record's config"):
         other.load(tmp_path)
+
+
+LEARNER = [*SMALL, "task=learner", "told_rate=0.05", "length=256", "tokens=10240", "held_out=1536"]
+
+
+@pytest.fixture(scope="module")
+def learner():
+    return Learner(configure("amnesiac", LEARNER)[0], seed=0)
+
+
+def test_half_of_the_rows_ask_for_what_they_do_not_tell(learner):
+    inputs, targets, _, told = next(learner.batches(0))
+    assert told.any(1).tolist() == [False, True, False, True]
+    for row, sentence in zip(torch.cat([inputs, targets[:, -1:]], 1), told, strict=True):
+        text = bytes(row.tolist()).decode("latin-1")
+        if sentence.any():
+            tag = bytes(sentence.tolist()).decode()[10:15]
+            assert text.endswith(tag) and text.count(tag) == 2
+            assert not any(form.format(tag=tag) in text for form in TOLD)
+
+
+def test_rows_that_learn_are_read_with_their_own_step(learner):
+    batch = next(learner.batches(0))
+    inputs, targets, answers, told = batch
+    plain = ToldFacts(learner.model, learner.config.answer_weight)
+    expected = plain(inputs[0::2], targets[0::2], answers[0::2]) / 2
+    changes = learn_once(learner.model, told[1::2], 0.05)
+    logits = learner.model(inputs[1::2], changes)[0]
+    expected = expected + plain.weighed(logits, targets[1::2], answers[1::2]) / 2
+    torch.testing.assert_close(learner.module(*batch), expected)
+    pieces = [learner.module(*(tensor[i : i + 2] for tensor in batch)) for i in (0, 2)]
+    torch.testing.assert_close(sum(pieces) / 2, expected)
+    one = learner.module(*(tensor[1:2] for tensor in batch))  # a micro-batch without a row of the first kind
+    assert torch.isfinite(one)
+
+
+def test_the_gradient_goes_through_the_step(learner):
+    batch = next(learner.batches(0))
+    weight = learner.model.blocks[0].cms.blocks[0].up
+    (through,) = torch.autograd.grad(learner.module(*batch), weight)
+    changes = learn_once(learner.model, batch[3][1::2], 0.05)
+    logits = learner.model(batch[0][1::2], changes)[0]
+    plain = ToldFacts(learner.model, learner.config.answer_weight)
+    loss = plain.weighed(logits, batch[1][1::2], batch[2][1::2]) + plain(*(tensor[0::2] for tensor in batch[:3]))
+    (around,) = torch.autograd.grad(loss / 2, weight)
+    assert not torch.allclose(through, around, rtol=1e-3)
+
+
+def test_a_learner_is_recorded_and_verified(tmp_path):
+    record = train(*configure("amnesiac", [*LEARNER, f"to={tmp_path}", "name=facts.learner"]))
+    assert set(record.result["test"]) == {"64", "256", "told once", "mean"}
+    assert config_from_json(record.config) == configure("amnesiac", LEARNER)[0]
+    assert verify(record) == record.result["test"]
+
+
+@pytest.mark.parametrize(("word", "message"), [("told_rate=0.0", "above 0"), ("batch_size=3", "must be even")])
+def test_a_learner_that_cannot_learn_is_refused(word, message):
+    with pytest.raises(ValueError, match=message):
+        configure("amnesiac", [*LEARNER, word])
