@@ -55,13 +55,17 @@ class Told(ToldFacts):
 
     def forward(self, inputs: Tensor, targets: Tensor, answers: Tensor, told: Tensor) -> Tensor:
         learns = told.any(1)
-        loss = super().forward(inputs[~learns], targets[~learns], answers[~learns]) * (~learns).sum()
-        if learns.any():
-            with sdpa_kernel(SDPBackend.MATH):  # the one kind of attention that can be differentiated twice
-                changes = learn_once(self.model, told[learns], self.rate, differentiable=True)
-            logits = self.model(inputs[learns], changes)[0]
-            loss = loss + self.weighed(logits, targets[learns], answers[learns]) * learns.sum()
-        return loss / len(inputs)
+        total = inputs.new_zeros((), dtype=torch.float32)
+        for rows in (~learns, learns):
+            if not rows.any():
+                continue
+            changes = None
+            if rows is learns:
+                with sdpa_kernel(SDPBackend.MATH):  # the one kind of attention that can be differentiated twice
+                    changes = learn_once(self.model, told[rows], self.rate, differentiable=True)
+            logits, _ = self.model(inputs[rows], changes)
+            total = total + self.weighed(logits, targets[rows], answers[rows]) * rows.sum() / len(inputs)
+        return total
 
 
 class Learner(Facts):
