@@ -65,7 +65,6 @@ def tunes(periods: Sequence[int], cosines: Mapping[str, Sequence[float]]) -> Fig
         ax.plot(periods, values, ls=dash, color=COLOUR[colour], marker="o", ms=4)
     ax.axhline(0, color=COLOUR["muted"], lw=0.9)
     ax.set(xlabel="gradients in the tune", ylabel="agrees with the next one", ylim=(-0.3, 1.08), xticks=list(periods))
-    fig.get_layout_engine().set(rect=(0, 0, 0.74, 1))
     _name_lines(ax, list(cosines), [(v[-1] + 0.3) / 1.38 for v in cosines.values()], 0.09)
     return fig
 
@@ -103,8 +102,8 @@ def first_to_arrive(momentum: Any, others: Mapping[str, Any]) -> Figure:
     ax.plot([45, 2400], [45, 2400], color=COLOUR["muted"], lw=1)
     for (_, steps), (colour, mark, words) in zip(others.items(), marks, strict=True):
         ax.plot(momentum, steps, mark, color=COLOUR[colour], ms=6, mfc="none", mew=1.5)
-        label_line(ax, 52, 1500 if mark == "o" else 1050, f"{'○' if mark == 'o' else '△'} {words}", colour)
-    label_line(ax, 330, 62, "here the delta rule is first", "muted")
+        label_line(ax, 230, 125 if mark == "o" else 92, f"{'○' if mark == 'o' else '△'} {words}", colour)
+    label_line(ax, 230, 62, "below: delta rule first", "muted")
     ax.set(xscale="log", yscale="log", xlim=(45, 2400), ylim=(45, 2400))
     ax.set(xlabel="momentum: steps to the bottom", ylabel="delta rule: steps")
     return fig
@@ -204,5 +203,4 @@ def curves(runs: Mapping[str, tuple[Any, Any, float]], measure: str, limits: tup
         ax.set(yscale="log", ylim=limits, ylabel=measure, xlabel="seconds of processor time" if seconds else "steps")
         low, high = np.log(limits)
         _name_lines(ax, list(last), [(np.log(min(v, limits[1])) - low) / (high - low) for v in last.values()], 0.085)
-    fig.get_layout_engine().set(rect=(0, 0, 0.76, 1))
     return fig
