@@ -59,7 +59,7 @@ register(
         },
     ),
     reference="b",
-    also_right=("B", "b."),
+    also_right=("B", " b"),
     wrong=(("a", "wiping is strong"), ("c", "nothing else forgets")),
 )
 

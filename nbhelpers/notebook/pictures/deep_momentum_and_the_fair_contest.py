@@ -125,7 +125,7 @@ def answers_by_age(ages: Any, cosines: Mapping[str, Any]) -> Figure:
         colour, _, words = LOOKS[name]
         label_line(ax, *place, words, colour)
     ax.set(
-        xlabel="gradient, counted from the newest", ylabel="agreement", ylim=(-0.2, 1.02), xlim=(-20, ages[-1] + 0.5)
+        xlabel="gradient, counted from the newest", ylabel="agreement", ylim=(-0.3, 1.02), xlim=(-20, ages[-1] + 0.5)
     )
     return fig
 
@@ -143,22 +143,27 @@ def two_grids(rates: Any, losses: Mapping[str, Any]) -> Figure:
         ax.plot(rates[::2], mean[::2], "o", color=COLOUR[colour], ms=9, mfc="none", mew=1.5)
         label_line(ax, at, 0.93, words, colour, transform=ax.transAxes, ha="left" if at < 0.5 else "right")
     ax.set(xscale="log", ylim=(0.09, 0.3), xlim=(1.3e-4, 2.4e-3), xlabel="learning rate", ylabel="validation loss")
+    ax.set_xticks([2e-4, 5e-4, 1e-3, 2e-3], ["0.0002", "0.0005", "0.001", "0.002"])
+    ax.minorticks_off()
     return fig
 
 
 def tuning(tried: Mapping[str, Mapping[float, float]], best: Mapping[str, float], measure: str, top: float) -> Figure:
     """All trials of a contest: the score against the rate, one line an optimizer; the chosen trial is a large dot."""
-    fig, ax = _frame(1, 3.6, right=0.72, top=0.97)
+    fig, ax = _frame(1, 3.6, right=0.68, top=0.97)
     low = min(min(scores.values()) for scores in tried.values())
-    for name, scores in tried.items():
-        colour, dash, _ = LOOKS[name]
+    for place, (name, scores) in enumerate(tried.items()):
+        colour, dash, words = LOOKS[name]
         rates = np.array(sorted(scores))
         values = np.array([scores[rate] for rate in rates])
         values[~(values < 3 * top)] = np.nan
         ax.plot(rates, values, ls=dash, color=COLOUR[colour], lw=1.4, marker="o", ms=2.5)
         ax.plot(best[name], scores[best[name]], "o", color=COLOUR[colour], ms=8)
+        height = 0.93 - 0.13 * place
+        ax.plot([1.03, 1.11], [height] * 2, ls=dash, color=COLOUR[colour], transform=ax.transAxes, clip_on=False)
+        label_line(ax, 1.13, height, words, colour, transform=ax.transAxes, fontsize=8)
     ax.set(xscale="log", yscale="log", ylim=(low * 0.85, top), xlabel="learning rate", ylabel=measure)
-    _name_lines(ax, list(tried), np.linspace(0.1, 0.9, len(tried)), 0.05)
+    _plain_log(ax)
     return fig
 
 
@@ -169,22 +174,37 @@ def scoreboard(
     heading: str,
     limits: tuple[float, float],
 ) -> Figure:
-    """Optimizers in the order of their mean test loss, a dot a seed; ``notes`` stand at the right."""
-    fig, ax = _frame(1, 4.0, left=0.3, right=0.74, top=0.85, bottom=0.13)
+    """Optimizers in the order of their mean test loss, a ring a seed; ``notes`` stand at the right."""
+    fig, ax = _frame(1, 4.0, left=0.43, right=0.74, top=0.86, bottom=0.13)
     order = sorted(scores, key=lambda name: np.mean(scores[name]))
     for place, name in enumerate(order):
         colour, _, words = LOOKS[name]
-        values = np.asarray(scores[name])
-        ax.plot(
-            [limits[0], values.mean()], [-place, -place], color=COLOUR[colour], lw=9, alpha=0.35, solid_capstyle="butt"
-        )
-        ax.plot(values, [-place] * len(values), "o", color=COLOUR[colour], ms=4.5, mfc="none")
-        label_line(ax, -0.03, -place, f"{place + 1}. {words}", colour, transform=ax.get_yaxis_transform(), ha="right")
-        ax.text(1.03, -place, notes[name], transform=ax.get_yaxis_transform(), va="center", fontsize=8, linespacing=1.1)
-    label_line(ax, 0, 1.12, heading, "ink", transform=ax.transAxes, ha="center")
-    ax.set(xscale="log", xlim=limits, ylim=(-len(order) + 0.4, 0.6), yticks=[], xlabel=measure)
+        values, mean = np.asarray(scores[name]), np.mean(scores[name])
+        ax.axhline(-place, color=COLOUR["grid"], lw=0.8, zorder=0)
+        if mean < limits[1]:
+            ax.plot(values, [-place] * len(values), "o", color=COLOUR[colour], ms=6, mfc="none", mew=1.2)
+            ax.plot([mean, mean], [-place - 0.3, -place + 0.3], color=COLOUR[colour], lw=2.5)
+        else:
+            label_line(ax, 0.97, -place, "off the board →", colour, transform=ax.get_yaxis_transform(), ha="right")
+        across = ax.get_yaxis_transform()
+        label_line(ax, -0.4, -place, f"{place + 1}. {words}", colour, transform=across, ha="right", fontsize=8.5)
+        label_line(ax, -0.03, -place, f"{mean:.3g}", colour, transform=across, ha="right", fontsize=8.5)
+        ax.text(1.04, -place, notes[name], transform=across, va="center", fontsize=7.5, linespacing=1.1)
+    label_line(ax, -1.3, 1.1, heading, "ink", transform=ax.transAxes, fontsize=11)
+    ax.set(xlim=limits, ylim=(-len(order) + 0.4, 0.6), yticks=[], xlabel=measure)
+    ax.locator_params(axis="x", nbins=4)
     ax.spines["left"].set_visible(False)
     return fig
+
+
+def _plain_log(ax: Axes) -> None:
+    """Ticks at 1, 2, 5 of every decade of a logarithmic height, written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def curves(runs: Mapping[str, tuple[Any, Any, float]], measure: str, limits: tuple[float, float]) -> Figure:
@@ -201,6 +221,7 @@ def curves(runs: Mapping[str, tuple[Any, Any, float]], measure: str, limits: tup
             ax.plot(x[inside], mean[inside], ls=dash, color=COLOUR[colour], lw=1.5)
             last[name] = mean[inside][-1] if inside.any() else limits[1]
         ax.set(yscale="log", ylim=limits, ylabel=measure, xlabel="seconds of processor time" if seconds else "steps")
+        _plain_log(ax)
         low, high = np.log(limits)
         _name_lines(ax, list(last), [(np.log(min(v, limits[1])) - low) / (high - low) for v in last.values()], 0.085)
     return fig
