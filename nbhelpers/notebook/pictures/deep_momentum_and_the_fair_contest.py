@@ -175,7 +175,7 @@ def scoreboard(
     limits: tuple[float, float],
 ) -> Figure:
     """Optimizers in the order of their mean test loss, a ring a seed; ``notes`` stand at the right."""
-    fig, ax = _frame(1, 4.0, left=0.43, right=0.74, top=0.86, bottom=0.13)
+    fig, ax = _frame(1, 4.0, left=0.46, right=0.75, top=0.86, bottom=0.13)
     order = sorted(scores, key=lambda name: np.mean(scores[name]))
     for place, name in enumerate(order):
         colour, _, words = LOOKS[name]
@@ -187,10 +187,10 @@ def scoreboard(
         else:
             label_line(ax, 0.97, -place, "off the board →", colour, transform=ax.get_yaxis_transform(), ha="right")
         across = ax.get_yaxis_transform()
-        label_line(ax, -0.4, -place, f"{place + 1}. {words}", colour, transform=across, ha="right", fontsize=8.5)
-        label_line(ax, -0.03, -place, f"{mean:.3g}", colour, transform=across, ha="right", fontsize=8.5)
+        label_line(ax, -0.58, -place, f"{place + 1}. {words}", colour, transform=across, ha="right", fontsize=8.5)
+        label_line(ax, -0.03, -place, f"{mean:#.3g}", colour, transform=across, ha="right", fontsize=8.5)
         ax.text(1.04, -place, notes[name], transform=across, va="center", fontsize=7.5, linespacing=1.1)
-    label_line(ax, -1.3, 1.1, heading, "ink", transform=ax.transAxes, fontsize=11)
+    label_line(ax, -1.55, 1.1, heading, "ink", transform=ax.transAxes, fontsize=11)
     ax.set(xlim=limits, ylim=(-len(order) + 0.4, 0.6), yticks=[], xlabel=measure)
     ax.locator_params(axis="x", nbins=4)
     ax.spines["left"].set_visible(False)
