@@ -14,7 +14,7 @@ from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.deep_momentum_and_the_fair_contest import arrivals
 from nbhelpers.optim import DeepMomentum, DeltaMomentum
 from nbhelpers.training.equal_time import entries
-from nbhelpers.training.sweep import lowest
+from nbhelpers.training.sweep import configure_sweep, lowest, planned
 from tests.notebooks.definitions import load_definitions
 from tests.notebooks.notebook import Notebook
 
@@ -126,6 +126,23 @@ def test_at_equal_time_every_arm_fits_into_the_time_of_the_cheapest(contest):
         for run in runs:
             assert run.result["steps"] * cost[arm] <= budget * (1 + 1e-9)
             assert (run.result["steps"] + 1) * cost[arm] > budget * (1 - 1e-9)
+
+
+def test_the_commands_on_the_page_are_those_of_the_records():
+    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "contest-text"]
+    block = re.search(r"```\n(.*?)```", cell.source, re.S)[1].replace("\\\n", " ")
+    words = dict(re.findall(r'^(\w+)="?(.*?)"?$', block, re.M))
+    commands = re.findall(r"^python -m nbhelpers.training.sweep (.*)$", block, re.M)
+    assert len(commands) == len(CONTESTS)
+    for command in commands:
+        for name in ("SAME", "ARMS", "RATES"):
+            command = command.replace(f"${name}", words[name])
+        preset, *settings = command.split()
+        sweep = configure_sweep(preset, settings)
+        assert set(sweep.arms) == ARMS
+        for arm in sweep.arms:
+            for rate in sweep.rates:
+                assert planned("sweep", sweep.trial_of(arm, rate)).result, f"{command}: no record of {arm} at {rate}"
 
 
 def test_the_records_of_the_contests_are_small():
