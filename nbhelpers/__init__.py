@@ -20,6 +20,7 @@ _EXPORTS = {
     "exercise": "nbhelpers.notebook.exercises",
     "claim": "nbhelpers.notebook.ledger",
     "model_map": "nbhelpers.notebook.drawing",
+    "self_test": "nbhelpers.notebook.self_test",
     "load_digits": "nbhelpers.data.digits",
     "load_fashion": "nbhelpers.data.images",
     "load_documents": "nbhelpers.data.texts",

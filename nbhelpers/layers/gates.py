@@ -41,6 +41,6 @@ def learning_rate(raw: Tensor, retention: Tensor, momentum_decay: Tensor | None,
     return rate if momentum_decay is None else (1 - momentum_decay) * rate
 
 
-def unit(x: Tensor) -> Tensor:
-    """x / ‖x‖ along the last axis; a zero vector stays zero."""
-    return F.normalize(x, dim=-1, eps=1e-6)
+def unit(x: Tensor, dim: int = -1) -> Tensor:
+    """x / ‖x‖ along an axis, by default the last; a zero vector stays zero."""
+    return F.normalize(x, dim=dim, eps=1e-6)

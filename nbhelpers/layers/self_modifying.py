@@ -14,6 +14,7 @@ read live (``read``). All memories share k, η, α, so one call of the op per ch
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -130,29 +131,27 @@ class SelfModifyingTitans(Mixer):
     def mix(self, x: Tensor, state: State, record: dict[str, Tensor] | None = None) -> tuple[Tensor, State]:
         projected, tail = self.convolution(self.inputs(x), state["tail"])
         address, *static = (split_heads(part, self.heads) for part in F.silu(projected).split(self.width, -1))
-        address = F.rms_norm(address, (self.head_width,))
+        address = F.rms_norm(address, (self.head_width,)).mT.contiguous()  # tokens are columns, as in the op
+        q = gates.unit(static[0]) if static else None
         μ = None
         if self.momentum:
             μ = gates.momentum_decay(self.momentum_gate(x).transpose(1, 2))
         position, length = position_of(state), x.shape[1]
         memory, outputs = {name: W for name, W in state.items() if name != "tail"}, []
-        start = 0
-        while start < length:
-            stop = min(length, start + self.chunk_size - (position + start) % self.chunk_size)
-            piece = slice(start, stop)
-            if (position + start) % self.chunk_size == 0:
+        cuts = [0, *range(self.chunk_size - position % self.chunk_size, length, self.chunk_size), length]
+        sizes = [stop - start for start, stop in pairwise(cuts)]
+        pieces = zip(*(_split(*part, sizes) for part in ((address, 3), (q, 2), (μ, 2))), strict=True)
+        for start, piece in zip(cuts, pieces, strict=False):
+            begins = (position + start) % self.chunk_size == 0
+            if begins:
                 memory.pop("position", None)  # at a chunk's start the op need not know it
-            y, memory = self._chunk(
-                address[:, :, piece], static[0][:, :, piece] if static else None,
-                None if μ is None else μ[:, :, piece], memory, (position + start) % self.chunk_size == 0, record,
-            )  # fmt: skip
+            y, memory = self._chunk(*piece, memory, begins, record)
             outputs.append(y)
-            start = stop
         y = join_heads(self.norm(torch.cat(outputs, 2))) * F.silu(self.output_gate(x))
         return self.out(y), {**memory, "tail": tail, **self.start_position(len(x), position + length)}
 
     def _chunk(self, x, q, μ, memory, begins, record):
-        """A chunk or a part of one: make k, v, η, α, v̂ from the memories at its start, then write and read."""
+        """A chunk or a part of one: make k, v, η, α from the memories at its start, then write and read."""
         at = {
             name: memory[name if begins else anchor].to(x.dtype) for name, anchor in ANCHORS.items() if name in memory
         }
@@ -160,38 +159,53 @@ class SelfModifyingTitans(Mixer):
         if self.fixed:
             own = {name: getattr(self, f"fixed_{name}")[None].to(x.dtype) for name in at}
             made |= self._ask(x, own, self.fixed, 0)
-        q = gates.unit(made["query"] if q is None else q)
-        k, v = gates.unit(made["key"]), gates.unit(made["value"])
-        α = gates.retention((made["retention"] * self.retention_readout).sum(-1) + self.retention_bias)
-        η = gates.learning_rate((made["learning_rate"] * self.rate_readout).sum(-1) + self.rate_bias, α, μ, self.bound)
+        k, v = (gates.unit(made[name], dim=2).mT for name in ("key", "value"))
+        q = gates.unit(made["query"], dim=2).mT if q is None else q
+        α = gates.retention(made["retention"].squeeze(2) + self.retention_bias)
+        η = gates.learning_rate(made["learning_rate"].squeeze(2) + self.rate_bias, α, μ, self.bound)
         note(record, learning_rate=η, retention=α, **({} if μ is None else {"momentum_decay": μ}))
         options = {
             "chunk_size": self.chunk_size, "read": self.read, "objective": self.objective, "erase": self.erase,
+            "own_values": self.own_values,
         }  # fmt: skip
+        count = len(self.written)
         if self.kind == "mlp":
-            count = len(self.written)
-            targets = v.unsqueeze(2).expand(-1, -1, count, -1, -1)
-            if self.own_values:
-                targets = ops.mlp_recall(at["W1"], at["W2"], v.unsqueeze(2))
-            y, memory = ops.self_modifying_mlp(q.unsqueeze(2), k, targets, η, α, μ, memory, **options)
+            values = v if self.own_values else v.unsqueeze(2).expand(-1, -1, count, -1, -1)
+            y, new = ops.self_modifying_mlp(q.unsqueeze(2), k, values, η, α, μ, memory, **options)
             y = y.squeeze(2)
         else:
-            targets = v @ at["memory"].mT if self.own_values else v.repeat(1, 1, 1, len(self.written))
-            y, memory = ops.self_modifying(q, k, targets, η, α, μ, memory, read_width=self.head_width, **options)
+            values = v if self.own_values else v.repeat(1, 1, 1, count)
+            y, new = ops.self_modifying(q, k, values, η, α, μ, memory, read_width=self.head_width, **options)
         if record is not None:
-            main = self._ask(k, at, ("main",), 0)["main"]
-            target = targets[:, :, 0] if self.kind == "mlp" else targets[..., : self.head_width]
-            note(record, surprise=(main - target).norm(dim=-1))
-        return y, memory
+            answer, target = (self._ask(z.mT, at, ("main",), 0)["main"].mT for z in (k, v))
+            note(record, surprise=(answer - (target if self.own_values else v)).norm(dim=-1))
+        return y, new
 
     def _ask(self, z: Tensor, memory: State, names: tuple[str, ...], first: int) -> dict[str, Tensor]:
-        """What the memories ``names``, which stand in the stack from ``first`` on, answer to z (B, H, L, D)."""
+        """What the memories ``names``, which stand in the stack from ``first`` on, answer to z (B, H, D, L).
+
+        Of an answer that becomes one number per token only its product with the readout is made, (B, H, 1, L).
+        """
         if not names:
             return {}
+        D, rows = self.head_width, slice(first, first + len(names))
         if self.kind == "mlp":
-            rows = slice(first, first + len(names))
-            answers = ops.mlp_recall(memory["W1"][:, :, rows], memory["W2"][:, :, rows], z.unsqueeze(2)).unbind(2)
+            hidden = F.gelu(memory["W2"][:, :, rows].flatten(2, 3) @ z)
+            hidden = hidden.unflatten(2, (len(names), -1)).unbind(2)
+            layers = memory["W1"][:, :, rows].unbind(2)
         else:
-            D = self.head_width
-            answers = (z @ memory["memory"][:, :, first * D : (first + len(names)) * D].mT).split(D, -1)
-        return dict(zip(names, answers, strict=True))
+            layers = memory["memory"][:, :, first * D : (first + len(names)) * D].split(D, 2)
+        readouts = {"learning_rate": self.rate_readout, "retention": self.retention_readout}
+        answers = {}
+        for i, name in enumerate(names):
+            W, direct = layers[i], z
+            if name in readouts:
+                r = readouts[name].to(z.dtype)
+                W, direct = r @ W, r @ z
+            answers[name] = W @ z if self.kind == "matrix" else direct + W @ hidden[i]
+        return answers
+
+
+def _split(x: Tensor | None, dim: int, sizes: list[int]) -> tuple[Tensor | None, ...]:
+    """x in pieces along an axis; None in as many. Slicing would write all of x for each piece on the way back."""
+    return (None,) * len(sizes) if x is None else x.split(sizes, dim)

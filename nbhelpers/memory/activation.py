@@ -14,8 +14,7 @@ class _GELU(torch.autograd.Function):
 
     @staticmethod
     def forward(h: Tensor) -> tuple[Tensor, Tensor]:
-        Φ = torch.erf(h / math.sqrt(2)).add_(1).mul_(0.5)
-        return h * Φ, Φ.addcmul_(h, _density(h))
+        return F.gelu(h), torch.ops.aten.gelu_backward(h.new_ones(()).expand_as(h), h)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -24,12 +23,9 @@ class _GELU(torch.autograd.Function):
     @staticmethod
     def backward(ctx, of_value: Tensor, of_slope: Tensor) -> Tensor:
         h, slope = ctx.saved_tensors
-        return torch.addcmul(of_value * slope, of_slope * _density(h), 2 - h * h)
-
-
-def _density(h: Tensor) -> Tensor:
-    """φ(h), the standard normal density."""
-    return torch.exp(h * h * -0.5) * (1 / math.sqrt(2 * math.pi))
+        square = h * h
+        bend = torch.exp(square * -0.5) * of_slope  # φ without its constant, times what arrives
+        return torch.addcmul(of_value * slope, bend, 2 - square, value=1 / math.sqrt(2 * math.pi))
 
 
 def gelu(h: Tensor) -> tuple[Tensor, Tensor]:

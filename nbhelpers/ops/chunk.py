@@ -18,8 +18,11 @@ Every rule is a choice of the strengths:
     self-modifying, L2   η      η      η        α            (momentum μ, optional)
 
 Inside a chunk the memory is a sum over the tokens so far, M_t = D_t0 M_0 + Σ_{s≤t} D_ts r_s k_sᵀ, where
-D_ts = α_{s+1} ⋯ α_t. The rows r_s solve one unit-lower-triangular system (paper-facts §6.8, §9.4; the WY form of
-DeltaNet). With momentum the part g travels through P = D · U, where U is the same table made of the momentum gates.
+D_ts = α_{s+1} ⋯ α_t. The r_s solve one unit-triangular system (paper-facts §6.8, §9.4; the WY form of DeltaNet). With
+momentum the part g travels through P = D · U, where U is the same table made of the momentum gates.
+
+Here and in ``mlp_chunk`` the tokens of a chunk are the columns of a matrix, K = (k_1 … k_C), as in the formulas: the
+memory answers M K, and a memory on top of another one is only a taller matrix. Tables have row s, column t.
 """
 
 from __future__ import annotations
@@ -38,20 +41,30 @@ SMALLEST = (
 )  # logarithm below which a product of gates stays put; denormal numbers would make a CPU ten times slower
 
 
-class Tables(NamedTuple):
-    """What fades how far inside a chunk, (…, C + 1, C + 1) each; row and column 0 are the start of the chunk.
+class Table(NamedTuple):
+    """What is left at t of a write at s, D[s, t] for s, t = 0 … C (0: the chunk starts), and parts of it."""
 
-    ``D`` of the retention; with momentum also ``U`` of the momentum gates and ``P`` = D · U, the way of a write that
-    first enters the momentum and is then added to the memory at every later token.
+    whole: Tensor  # (…, C + 1, C + 1)
+    inside: Tensor  # (…, C, C): [s, t] = D[s, t − 1] of two tokens: what is left of s just before t writes
+    start: Tensor  # (…, 1, C): D[0, t − 1], the same of what the chunk starts from
+    to_end: Tensor  # (…, 1, C): D[s, C]
+    start_to_end: Tensor  # (…, 1, 1): D[0, C]
+
+
+class Tables(NamedTuple):
+    """What fades how far inside a chunk.
+
+    ``D`` is made of the retention; with momentum also ``U`` of the momentum gates and ``P`` = D · U, the way of a write
+    that first enters the momentum and is then added to the memory at every later token.
     """
 
-    D: Tensor
-    P: Tensor | None = None
-    U: Tensor | None = None
+    D: Table
+    P: Table | None = None
+    U: Table | None = None
 
 
-class Rows(NamedTuple):
-    """What the tokens of a chunk write at their keys, (…, C, Dv) each: ``g`` through P, ``r`` through D.
+class Writes(NamedTuple):
+    """What the tokens of a chunk write at their keys, (…, Dv, C) each: ``g`` through P, ``r`` through D.
 
     Without momentum everything is in ``r``. With it, ``g`` is the gradient part and ``r`` the erase, or None.
     """
@@ -61,80 +74,137 @@ class Rows(NamedTuple):
 
 
 def decay_table(gate: Tensor) -> Tensor:
-    """D[t, s] = gate_{s+1} ⋯ gate_t for 0 ≤ s ≤ t ≤ C, and 0 for s > t: (…, C) → (…, C + 1, C + 1).
+    """D[s, t] = gate_{s+1} ⋯ gate_t for 0 ≤ s ≤ t ≤ C, and 0 for s > t: (…, C) → (…, C + 1, C + 1).
 
-    Logarithms are summed for each pair (t, s) by itself: the difference of two running sums would lose all digits, in
+    Logarithms are summed for each pair (s, t) by itself: the difference of two running sums would lose all digits, in
     the gradient first, once a gate is near 0.
     """
     length = gate.shape[-1]
     logs = (gate + (FLOOR - gate).clamp_min(0).detach()).log()  # the gradient at 0 is the limit, not 0
-    below = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).tril()
+    upper = torch.ones(length + 1, length + 1, dtype=gate.dtype, device=gate.device).triu()
     # [s, t] = Σ_{s<j≤t} log gate_j, as a product with 0 and 1 because that is faster than a running sum
-    sums = (F.pad(logs, (1, 0))[..., None, :] * below.tril(-1).mT) @ below.mT
-    return sums.clamp_min(SMALLEST).exp().triu().mT
+    sums = (F.pad(logs, (1, 0))[..., None, :] * upper.triu(1)) @ upper
+    return sums.clamp_min(SMALLEST).exp().triu()
 
 
-def make_tables(retention: Tensor | None, momentum: Tensor | None, keys: Tensor) -> Tables:
-    """The tables of chunks of keys (…, C, Dk); a retention of None keeps everything."""
+def make_tables(
+    retention: Tensor | None, momentum: Tensor | None, keys: Tensor, strength: Tensor | None = None
+) -> Tables:
+    """The tables of chunks of keys (…, Dk, C); a retention of None keeps everything.
+
+    Where all that a token writes has a common ``strength`` (…, C), it is taken into its row of the tables.
+    """
     if retention is None:
-        size = keys.shape[-2] + 1
-        D = torch.ones(size, size, dtype=keys.dtype, device=keys.device).tril().expand(*keys.shape[:-2], size, size)
+        size = keys.shape[-1] + 1
+        D = torch.ones(size, size, dtype=keys.dtype, device=keys.device).triu().expand(*keys.shape[:-2], size, size)
     else:
         D = decay_table(retention)
-    if momentum is None:
-        return Tables(D)
-    U = decay_table(momentum)
-    return Tables(D, D[..., 1:] @ U[..., 1:, :], U)  # P_ts = Σ_j D_tj U_js over j ≥ 1: S_0 itself is not in M_0
+    tables = [D]
+    if momentum is not None:
+        U = decay_table(momentum)
+        tables += [U[..., 1:] @ D[..., 1:, :], U]  # Σ_j U_sj D_jt over j ≥ 1: S_0 itself is not in M_0
+    if strength is not None:
+        rows = F.pad(strength, (1, 0), value=1.0)[..., None]
+        tables = [rows * table for table in tables]
+    return Tables(*map(_parts, tables))
 
 
-def column(gate: Tensor | None) -> Tensor | float:
-    """A gate (…, C) as a column, to scale rows with; 1 where there is none."""
-    return 1.0 if gate is None else gate[..., None]
+def _parts(table: Tensor) -> Table:
+    """A table with its parts, by splitting, which is cheaper on the way back than slicing."""
+    length = table.shape[-1] - 1
+    first, rest = table.split([1, length], -2)
+    start, start_to_end = first.split([length, 1], -1)
+    inside, to_end = rest.split([length, 1], -1)
+    return Table(table, inside, start, to_end.mT, start_to_end)
 
 
-def solve(table: Tensor, pull: Tensor, key: Tensor, rows: Tensor) -> Tensor:
-    """(I + table ∘ (pull keyᵀ))⁻¹ rows, where ``pull`` is the keys times the strength of the erase, (…, C, Dk).
+def each(gate: Tensor | None) -> Tensor | float:
+    """A gate (…, C) as a row, to scale the columns of a matrix with; 1 where there is none."""
+    return 1.0 if gate is None else gate[..., None, :]
 
-    ``table`` is strictly lower, so the diagonal is 1.
+
+def solve(table: Tensor, key: Tensor, pull: Tensor, right: Tensor) -> Tensor:
+    """right (I + table ∘ (keyᵀ pull))⁻¹, where ``pull`` is the keys times the strength of the erase, (…, Dk, C).
+
+    ``table`` is strictly upper, so the diagonal is 1.
     """
-    return torch.linalg.solve_triangular(table * (pull @ key.mT), rows, upper=False, unitriangular=True)
+    return _Solve.apply(table * (key.mT @ pull), right)
 
 
-def ends_per_chunk(tables: Tables, dim: int) -> list[list]:
-    """The last row of each table, cut into chunks along ``dim``: [(start's factor, tokens' factors), …] per chunk."""
-    lasts = [None if table is None else table[..., -1, :, None] for table in tables]
-    cut = [[None] * tables.D.shape[dim] if last is None else last.unbind(dim) for last in lasts]
-    return [
-        [None if last is None else (last[..., :1, :], last[..., 1:, :]) for last in chunk]
-        for chunk in zip(*cut, strict=True)
+class _Solve(torch.autograd.Function):
+    """X of X (I + T) = R for a strictly upper T; autograd's own would mask the gradient of T, which ``table`` does."""
+
+    @staticmethod
+    def forward(T: Tensor, R: Tensor) -> Tensor:
+        return torch.linalg.solve_triangular(T, R, upper=True, left=False, unitriangular=True)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx, of_X: Tensor) -> tuple[Tensor, Tensor]:
+        T, X = ctx.saved_tensors
+        of_R = torch.linalg.solve_triangular(T.mT, of_X, upper=False, left=False, unitriangular=True)
+        return X.mT @ -of_R, of_R
+
+
+def apart(x: Tensor | None, dim: int, count: int) -> tuple[Tensor | None, ...]:
+    """The ``count`` chunks of x along an axis; None is None for each. A single chunk is not copied on the way back."""
+    if x is None:
+        return (None,) * count
+    return x.unbind(dim) if count > 1 else (x.squeeze(dim),)
+
+
+def together(parts, dim: int) -> Tensor | None:
+    """The inverse of ``apart``."""
+    if parts[0] is None:
+        return None
+    return torch.stack(parts, dim) if len(parts) > 1 else parts[0].unsqueeze(dim)
+
+
+def tables_apart(tables: Tables, dim: int, count: int) -> list[Tables]:
+    """The tables of each chunk; ``whole``, which is for reading after the loop, stays behind."""
+    cut = [
+        [None] * count
+        if table is None
+        else [Table(None, *parts) for parts in zip(*(apart(part, dim, count) for part in table[1:]), strict=True)]
+        for table in tables
     ]
+    return [Tables(*chunk) for chunk in zip(*cut, strict=True)]
 
 
-def advance(M: Tensor, S: Tensor | None, rows: Rows, key: Tensor, ends: list) -> tuple[Tensor, Tensor | None]:
+def advance(M: Tensor, S: Tensor | None, writes: Writes, key: Tensor, tables: Tables) -> tuple[Tensor, Tensor | None]:
     """Memory and momentum at the end of a chunk, from those at its start."""
-    D, P, U = ends
-    M_end = D[0] * M if rows.r is None else D[0] * M + rows.r.mT @ (D[1] * key)
-    if rows.g is None:
+    D, P, U = tables
+    M_end = D.start_to_end * M
+    if writes.r is not None:
+        M_end = M_end + writes.r @ (D.to_end * key).mT
+    if writes.g is None:
         return M_end, S
-    return M_end + P[0] * S + rows.g.mT @ (P[1] * key), U[0] * S + rows.g.mT @ (U[1] * key)
+    g = writes.g
+    return M_end + P.start_to_end * S + g @ (P.to_end * key).mT, U.start_to_end * S + g @ (U.to_end * key).mT
 
 
-def live_read(tables: Tables, q: Tensor, k: Tensor, rows: Rows, M: Tensor, S: Tensor | None, read: str) -> Tensor:
-    """What the memory answers at every token of a chunk that starts from M and S: (…, C, Dv).
+def live_read(tables: Tables, q: Tensor, k: Tensor, writes: Writes, M: Tensor, S: Tensor | None, read: str) -> Tensor:
+    """What the memory answers at every token of a chunk that starts from M and S: (…, Dv, C).
 
-    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; row t of the tables for "after", t − 1
-    for "before".
+    D_t0 M q_t + Σ_s D_ts (k_s·q_t) r_s, and the same through P for S and g; at t − 1 instead of t for "before".
     """
-    rows_seen = slice(1, None) if read == "after" else slice(None, -1)
-    scores = q @ k.mT
-    D = tables.D[..., rows_seen, :]
-    y = D[..., :1] * (q @ M.mT)
-    if rows.r is not None:
-        y = y + (D[..., 1:] * scores) @ rows.r
-    if rows.g is not None:
-        P = tables.P[..., rows_seen, :]
-        y = y + P[..., :1] * (q @ S.mT) + (P[..., 1:] * scores) @ rows.g
+    scores = k.mT @ q
+    start, inside = _seen(tables.D, read)
+    y = start * (M @ q)
+    if writes.r is not None:
+        y = y + writes.r @ (inside * scores)
+    if writes.g is not None:
+        start, inside = _seen(tables.P, read)
+        y = y + start * (S @ q) + writes.g @ (inside * scores)
     return y
+
+
+def _seen(table: Table, read: str) -> tuple[Tensor, Tensor]:
+    """What a token that reads "before" or "after" its own write finds of the chunk's start and of the writes."""
+    return (table.start, table.inside) if read == "before" else (table.whole[..., :1, 1:], table.whole[..., 1:, 1:])
 
 
 def decayed_recurrence(
@@ -152,18 +222,19 @@ def decayed_recurrence(
     chunk_size: int,
     read: str,
     read_width: int | None = None,
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence of this module's head over a piece of a sequence; shapes as in ``conventions``.
 
     A strength that is None is absent: ``retention`` and ``write`` then are 1, the others 0. ``erase_at="chunk_start"``
     erases what A answers instead of M_{t-1}. ``queries=None`` skips the reads and returns None for y; ``read_width`` n
-    reads the first n rows of the memory only. The op that calls has checked the shapes, under the names that its caller
-    knows.
+    reads the first n rows of the memory only. With ``own_values`` the target of token t is A v_t instead of v_t. The op
+    that calls has checked the shapes, under the names that its caller knows.
     """
     gates = {"retention": retention, "write": write, "erase": erase, "correct": correct, "momentum": momentum}
     if erase_at == "chunk_start" and momentum is None:  # then it is one more pull towards what A does not answer
         gates |= {"correct": erase if correct is None else correct + erase, "erase": None}
-    state = begin_matrix(state, keys, values, momentum is not None)
+    state = begin_matrix(state, keys, values, momentum is not None, own_values)
     position = position_of(state, chunk_size)
     memory, anchor, push = state["memory"], state.get("anchor", state["memory"]), state.get("momentum")
 
@@ -173,10 +244,11 @@ def decayed_recurrence(
         def fold(x, start=start, stop=stop, chunks=chunks):
             return None if x is None else x[:, :, start:stop].unflatten(2, (chunks, -1))
 
+        q, k, v = (None if x is None else fold(x).mT for x in (queries, keys, values))
         begun = anchor if (position + start) % chunk_size else None
         y, memory, anchor, push = _segment(
-            fold(queries), fold(keys), fold(values), {name: fold(gate) for name, gate in gates.items()},
-            memory, push, begun, read, erase_at, read_width,
+            q, k, v, {name: fold(gate) for name, gate in gates.items()},
+            memory, push, begun, read, erase_at, read_width, own_values,
         )  # fmt: skip
         outputs.append(y)
 
@@ -186,77 +258,109 @@ def decayed_recurrence(
     return (None if queries is None else torch.cat(outputs, dim=2)), new
 
 
-def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width):
-    """``chunks`` chunks of equal length, (B, H, chunks, C, ·). ``anchor`` is given only when the chunk had begun.
+def _segment(q, k, v, gates, M, S, anchor, read, erase_at, width, own_values):
+    """``chunks`` chunks of equal length, (B, H, chunks, ·, C). ``anchor`` is given only when the chunk had begun.
 
-    The rows of a chunk are affine in what it starts from, rows = fixed + of_M Mᵀ + of_S Sᵀ. These three are found for
-    all chunks at once; only M and S go from chunk to chunk.
+    The writes of a chunk are affine in what it starts from, fixed + M of_M + S of_S. These three are found for all
+    chunks at once; only M and S go from chunk to chunk.
     """
     tables = make_tables(gates["retention"], gates["momentum"], k)
-    g, r = _affine_rows(k, v, gates, tables, anchor, erase_at)
-    ends, keys = ends_per_chunk(tables, 2), k.unbind(2)
-    g, r = ([None if part is None else part.unbind(2) for part in row] for row in (g, r))
+    g, r = _affine_writes(k, v, gates, tables, anchor, erase_at, own_values)
+    if r[0] is None and tables.P is None:
+        return _multiply(q, k, r[1], tables, M, read, width)
+    count = k.shape[2]
+    tables_of, keys = tables_apart(tables, 2, count), apart(k, 2, count)
+    g, r = (list(zip(*(apart(part, 2, count) for part in write), strict=True)) for write in (g, r))
 
-    starts, starts_S, all_rows = [], [], []
+    starts, starts_S, all_writes = [], [], []
     for n, key in enumerate(keys):
         starts.append(M)
         starts_S.append(S)
-        rows = Rows(_at(r, n, M, S), _at(g, n, M, S))
-        all_rows.append(rows)
-        M, S = advance(M, S, rows, key, ends[n])
+        writes = Writes(_at(r[n], M, S), _at(g[n], M, S))
+        all_writes.append(writes)
+        M, S = advance(M, S, writes, key, tables_of[n])
 
     anchor = starts[-1] if anchor is None else anchor
     if q is None:
         return None, M, anchor, S
-    begin = torch.stack([start[..., :width, :] for start in starts], 2)
+    begin = together([start[..., :width, :] for start in starts], 2)
     if read == "chunk_start":
         begin = begin if len(starts) > 1 else anchor[:, :, None, :width]  # a begun chunk is alone in its segment
-        return (q @ begin.mT).flatten(2, 3), M, anchor, S
-    rows = Rows(
+        return _rows(begin @ q), M, anchor, S
+    writes = Writes(
         *(
-            None if row[0] is None else torch.stack([r[..., :width] for r in row], 2)
-            for row in zip(*all_rows, strict=True)
+            None if parts[0] is None else together([part[..., :width, :] for part in parts], 2)
+            for parts in zip(*all_writes, strict=True)
         )
     )
-    begin_S = None if rows.g is None else torch.stack([start[..., :width, :] for start in starts_S], 2)
-    return live_read(tables, q, k, rows, begin, begin_S, read).flatten(2, 3), M, anchor, S
+    begin_S = None if writes.g is None else together([start[..., :width, :] for start in starts_S], 2)
+    return _rows(live_read(tables, q, k, writes, begin, begin_S, read)), M, anchor, S
 
 
-def _affine_rows(k, v, gates, tables, anchor, erase_at):
-    """The rows g and r of ``Rows``, each as (fixed, of_M, of_S); parts that are zero are None."""
+def _multiply(q, k, of_M, tables, M, read, width):
+    """Chunks whose writes are all M of_M: each multiplies M by a matrix, which is what it makes of the identity."""
+    writes, unit = Writes(of_M), torch.eye(k.shape[-2], dtype=k.dtype, device=k.device)
+    starts, factors = [], advance(unit, None, writes, k, tables)[0]
+    for factor in apart(factors, 2, k.shape[2]):
+        starts.append(M)
+        M = M @ factor
+    if q is None:
+        return None, M, starts[-1], None
+    asked = q if read == "chunk_start" else live_read(tables, q, k, writes, unit, None, read)
+    begin = together([start[..., :width, :] for start in starts], 2)
+    return _rows(begin @ asked), M, starts[-1], None
+
+
+def _rows(y: Tensor) -> Tensor:
+    """(B, H, chunks, Dv, C) → (B, H, L, Dv)."""
+    return y.mT.flatten(2, 3)
+
+
+def _affine_writes(k, v, gates, tables, anchor, erase_at, own_values):
+    """The parts g and r of ``Writes``, each as (fixed, of_M, of_S); what is zero is None."""
     erase, correct = gates["erase"], gates["correct"]
     none = (None, None, None)
 
-    fixed, of_M = column(gates["write"]) * v, None
-    if correct is not None and anchor is None:  # the chunk starts here: its anchor is M
-        of_M = -column(correct) * k
-    elif correct is not None:
-        fixed = fixed - column(correct) * (k @ anchor[:, :, None].mT)
+    told, of_A = each(gates["write"]) * v, None  # what is written of v, and of what A answers
+    if own_values:
+        told, of_A = None, told
+    if correct is not None:
+        of_A = -each(correct) * k if of_A is None else of_A - each(correct) * k
+    fixed, of_M = told, of_A
+    if anchor is not None and of_A is not None:  # else the chunk starts here: its anchor is M
+        answer = anchor[:, :, None] @ of_A
+        fixed, of_M = (answer if told is None else told + answer), None
     asked = (fixed, of_M, None)  # what the tokens ask to be written
 
     if erase is None:
         return (none, asked) if tables.P is None else (asked, none)
     if erase_at == "chunk_start":  # with momentum; without it the erase has joined ``correct``
-        pull = -column(erase) * k
-        return asked, ((None, pull, None) if anchor is None else (pull @ anchor[:, :, None].mT, None, None))
+        pull = -each(erase) * k
+        return asked, ((None, pull, None) if anchor is None else (anchor[:, :, None] @ pull, None, None))
 
-    inside, strong = tables.D[..., :-1, 1:], column(erase) * k
-    pull = -tables.D[..., :-1, :1] * strong  # what token t erases of M itself
-    Dv, Dk = v.shape[-1], k.shape[-1]
-    if tables.P is None:  # erase and write go the same way: one row for both
-        right = torch.cat([fixed, pull if of_M is None else pull + of_M], -1)
-        return none, (*solve(inside, strong, k, right).split([Dv, Dk], -1), None)
-    heard = tables.P[..., :-1, 1:] * (-strong @ k.mT)  # what it erases of the writes of this chunk
-    of_S = -tables.P[..., :-1, :1] * strong
-    right = torch.cat([heard @ fixed, pull if of_M is None else pull + heard @ of_M, of_S], -1)
-    return asked, solve(inside, strong, k, right).split([Dv, Dk, Dk], -1)
+    inside, strong = tables.D.inside, each(erase) * k
+    pull = -tables.D.start * strong  # what token t erases of M itself
+    if tables.P is None:  # erase and write go the same way: one for both
+        return none, _solve_parts(inside, k, strong, fixed, pull if of_M is None else pull + of_M, None)
+    heard = tables.P.inside * (k.mT @ -strong)  # what it erases of the writes of this chunk
+    of_S = -tables.P.start * strong
+    of_fixed = None if fixed is None else fixed @ heard
+    return asked, _solve_parts(inside, k, strong, of_fixed, pull if of_M is None else pull + of_M @ heard, of_S)
 
 
-def _at(row, n, M, S):
-    """The rows of chunk n, from what it starts with."""
-    fixed, of_M, of_S = (None if part is None else part[n] for part in row)
+def _solve_parts(inside, k, strong, *rights):
+    """``solve`` for all right-hand sides at once; a None stays None."""
+    given = [right for right in rights if right is not None]
+    stacked = given[0] if len(given) == 1 else torch.cat(given, -2)
+    solved = iter(solve(inside, k, strong, stacked).split([right.shape[-2] for right in given], -2))
+    return tuple(None if right is None else next(solved) for right in rights)
+
+
+def _at(write, M, S):
+    """The write of a chunk, from what it starts with."""
+    fixed, of_M, of_S = write
     total = fixed
     for slope, start in ((of_M, M), (of_S, S)):
         if slope is not None:
-            total = slope @ start.mT if total is None else total + slope @ start.mT
+            total = start @ slope if total is None else total + start @ slope
     return total

@@ -116,9 +116,24 @@ def matrix_state(memory: Tensor, momentum: Tensor | None = None) -> State:
     return state if momentum is None else {**state, "momentum": momentum}
 
 
-def begin_matrix(state: State | None, keys: Tensor, values: Tensor, with_momentum: bool) -> State:
-    """The state to start from: zeros when there is none, else the given one with its shapes checked."""
-    shape = (*keys.shape[:2], values.shape[-1], keys.shape[-1])
+def begin_matrix(
+    state: State | None, keys: Tensor, values: Tensor, with_momentum: bool, own_values: bool = False
+) -> State:
+    """The state to start from: zeros when there is none, else the given one with its shapes checked.
+
+    With ``own_values`` the values are what the memory is asked, as wide as a key; how high it is, its state says.
+    """
+    height = values.shape[-1]
+    if own_values:
+        if state is None or values.shape[-1] != keys.shape[-1]:
+            raise ValueError(
+                "With own_values the memory answers to the values with its targets: it needs a state to start from, "
+                f"matrix_state(memory), and values as wide as the keys. It got {'no' if state is None else 'a'} state; "
+                f"the values are {values.shape[-1]} wide and the keys {keys.shape[-1]}."
+            )
+        check_state(state, {}, ("memory",))
+        height = state["memory"].shape[-2]
+    shape = (*keys.shape[:2], height, keys.shape[-1])
     if state is None:
         state = matrix_state(values.new_zeros(shape))
     check_state(state, {name: shape for name in ("memory", "anchor", "momentum") if name in state}, ("memory",))

@@ -3,7 +3,8 @@
 Shapes as in ``nbhelpers.ops.conventions`` with Dv = Dk = D; W₁ is (B, H, D, Dh), W₂ (B, H, Dh, D). Several memories
 that share keys and gates are one call with an axis of memories after the heads: values (B, H, m, L, D), queries
 (B, H, n, L, D) for the first n ≤ m memories (the rest are not read), or None; W₁ (B, H, m, D, Dh), W₂ (B, H, m, Dh, D);
-keys and gates stay as they are.
+keys and gates stay as they are. With ``own_values`` the values, (B, H, L, D), are what every memory is asked for its
+own target v̂_t = f_ξ(v_t) (paper-facts §6.3).
 
 Gradients of the inner loss, ½‖f(k) − v‖² ("l2") or −⟨f(k), v⟩ ("dot"), are taken at the memory of the last chunk
 boundary, so ``chunk_size`` is part of the rule. There is no default initial memory: zeros would never move (both
@@ -77,6 +78,7 @@ def self_modifying_mlp_sequential(
     objective: str = "l2",
     erase: str = "both",
     activation: str = "gelu",
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """The self-modifying rule for an MLP memory, one token after the other, the gradient by automatic differentiation.
 
@@ -86,7 +88,7 @@ def self_modifying_mlp_sequential(
     with â_t = σ(W₂,ξ k_t) / ‖σ(W₂,ξ k_t)‖. Without ``momentum_decay`` S is the gradient step alone. ``erase``, shapes
     and losses as in the module's head. Source: (88)–(90) with the reading stated there.
     """
-    _check_options(queries, keys, values, state, momentum_decay, objective, erase)
+    _check_options(queries, keys, values, state, objective, erase, own_values)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
     σ = value_named(activation)
@@ -101,13 +103,15 @@ def self_modifying_mlp_sequential(
     W1, W2 = state["W1"], state["W2"]
     anchor = state.get("anchor_W1", W1), state.get("anchor_W2", W2)
     S1, S2 = (state.get(f"momentum_{name}", torch.zeros_like(state[name])) for name in ("W1", "W2"))
-    position, several, outputs = position_of(state, chunk_size, "anchor_W1"), values.dim() == 5, []
+    position, several, outputs = position_of(state, chunk_size, "anchor_W1"), W1.dim() == 5, []
     for t in range(keys.shape[2]):
         if position % chunk_size == 0:
             anchor = W1, W2
         before = W1, W2
         k = keys[:, :, t].unsqueeze(2) if several else keys[:, :, t]
         v = values[..., t, :]
+        if own_values:
+            v = f(*anchor, v.unsqueeze(2) if several else v)
         η, α = (gate[:, :, t].reshape(*keys.shape[:2], *[1] * (W1.dim() - 2)) for gate in (learning_rate, retention))
         G1, G2 = gradient(*anchor, k.expand_as(v), v)
         if momentum_decay is None:
@@ -147,14 +151,16 @@ def self_modifying_mlp(
     objective: str = "l2",
     erase: str = "both",
     activation: str = "gelu",
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """``self_modifying_mlp_sequential`` with whole chunks at a time; same arguments, same numbers."""
-    _check_options(queries, keys, values, state, momentum_decay, objective, erase)
+    _check_options(queries, keys, values, state, objective, erase, own_values)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
     return mlp_recurrence(
         queries, keys, values, learning_rate, retention, momentum_decay, state,
         chunk_size=chunk_size, read=read, objective=objective, erase=erase, activation=activation,
+        own_values=own_values,
     )  # fmt: skip
 
 
@@ -205,7 +211,7 @@ def _first(values: Tensor) -> Tensor:
     return values[:, :, 0] if values.dim() == 5 else values
 
 
-def _check_options(queries, keys, values, state, momentum_decay, objective, erase) -> None:
+def _check_options(queries, keys, values, state, objective, erase, own_values) -> None:
     if objective not in OBJECTIVES:
         raise ValueError(f"objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}.")
     if erase not in ERASES:
@@ -216,15 +222,15 @@ def _check_options(queries, keys, values, state, momentum_decay, objective, eras
         raise ValueError(
             f"keys are {keys.shape[-1]} wide and values {values.shape[-1]}; z + W1 σ(W2 z) needs equal widths."
         )
-    if queries is not None:
-        first = values[:, :, : queries.shape[2]] if values.dim() == 5 else values
-        if queries.shape != first.shape:
-            raise ValueError(
-                f"queries are {tuple(queries.shape)}; expected the shape of the values, {tuple(values.shape)}, or of "
-                "the first few of several memories."
-            )
     check_state(state, {}, ("W1", "W2"))
-    several = values.shape[2:-2]
+    several = state["W1"].shape[2:-2] if own_values else values.shape[2:-2]
+    if queries is not None:
+        first = queries[:, :, 0] if several else queries
+        if first.shape != keys.shape or (several and queries.shape[2] > several[0]):
+            raise ValueError(
+                f"queries are {tuple(queries.shape)}; expected the shape of the keys, {tuple(keys.shape)}, with the "
+                f"first few memories after the heads if there are several (here: {several[0] if several else 'one'})."
+            )
     hidden = state["W2"].shape[-2]
     W1 = (*keys.shape[:2], *several, keys.shape[-1], hidden)
     W2 = (*keys.shape[:2], *several, hidden, keys.shape[-1])

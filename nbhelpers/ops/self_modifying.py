@@ -1,8 +1,9 @@
 """The update rule of self-modifying Titans for a matrix memory: delta gradient descent with retention.
 
-Shapes, state and ``read`` as in ``nbhelpers.ops.conventions``. ``values`` are the memory's own targets v̂ (paper-facts
-§6.3); how keys, targets and rates are made is the layer's business. Several memories that share keys and gates are one
-call: stack their targets along Dv.
+Shapes, state and ``read`` as in ``nbhelpers.ops.conventions``. ``values`` are the targets v̂, or, with ``own_values``,
+what the memory itself is asked for its target, v̂_t = M_ξ v_t (paper-facts §6.3), as wide as a key; how keys, values
+and rates are made is the layer's business. Several memories that share keys and gates are one call: stack their targets
+along Dv, or, with ``own_values``, the memories alone.
 
 The gradient is taken at the memory M_ξ of the last chunk boundary, the factor (α I − η k kᵀ) multiplies the live
 memory (paper-facts §6.7), so ``chunk_size`` is part of the rule: 1 is the rule as printed. The inner loss is
@@ -46,6 +47,7 @@ def self_modifying_sequential(
     objective: str = "l2",
     erase: str = "live",
     read_width: int | None = None,
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """M_t = M_{t-1} (α_t I − η_t k_t k_tᵀ) + S_t,  S_t = μ_t S_{t-1} − η_t ∇L(M_ξ; k_t, v̂_t), one token at a time.
 
@@ -61,7 +63,7 @@ def self_modifying_sequential(
     _check_options(objective, erase)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     walk = Walk(
-        queries, keys, values, gates, state, chunk_size, read, momentum_decay is not None, read_width
+        queries, keys, values, gates, state, chunk_size, read, momentum_decay is not None, read_width, own_values
     )  # fmt: skip
     for q, k, v, η, α, μ in walk:
         gradient = outer(recall(walk.anchor, k) - v, k) if objective == "l2" else -outer(v, k)
@@ -87,6 +89,7 @@ def self_modifying(
     objective: str = "l2",
     erase: str = "live",
     read_width: int | None = None,
+    own_values: bool = False,
 ) -> tuple[Tensor | None, State]:
     """``self_modifying_sequential`` with whole chunks at a time; same arguments, same numbers."""
     check_inputs(
@@ -113,4 +116,5 @@ def self_modifying(
         chunk_size=chunk_size,
         read=read,
         read_width=read_width,
+        own_values=own_values,
     )

@@ -15,7 +15,8 @@ class Walk:
 
     ``walk.memory`` is M_{t-1}, ``walk.anchor`` the memory M_ξ at the last chunk boundary, ``walk.momentum`` S_{t-1}
     (None unless asked for). Gates come as (B, H, 1, 1), ready to scale a memory; one that is None comes as None.
-    Each turn calls ``walk.step(M_t, q)`` or ``walk.step(M_t, q, S_t)``; ``walk.finish()`` gives (y, state).
+    With ``own_values`` v is what M_ξ answers to the value given. Each turn calls ``walk.step(M_t, q)`` or
+    ``walk.step(M_t, q, S_t)``; ``walk.finish()`` gives (y, state).
     """
 
     def __init__(
@@ -29,14 +30,15 @@ class Walk:
         read: str,
         with_momentum: bool = False,
         read_width: int | None = None,
+        own_values: bool = False,
     ):
         check_inputs(queries, keys, values, gates, chunk_size, read)
-        state = begin_matrix(state, keys, values, with_momentum)
+        state = begin_matrix(state, keys, values, with_momentum, own_values)
         self.memory, self.anchor = state["memory"], state.get("anchor", state["memory"])
         self.momentum = state.get("momentum")
         self._tokens = (queries, keys, values, list(gates.values()))
         self._position, self._chunk_size, self._read = position_of(state, chunk_size), chunk_size, read
-        self._read_width = read_width
+        self._read_width, self._own_values = read_width, own_values
         self._outputs: list[Tensor] = []
 
     def __iter__(self) -> Iterator[list[Tensor]]:
@@ -45,6 +47,8 @@ class Walk:
             if self._position % self._chunk_size == 0:
                 self.anchor = self.memory
             token = [None if x is None else x[:, :, t] for x in (queries, keys, values)]
+            if self._own_values:
+                token[2] = recall(self.anchor, token[2])
             yield token + [None if gate is None else gate[:, :, t, None, None] for gate in gates]
             self._position += 1
 

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     from nbhelpers.training.optimizers import OPTIMIZERS
 
     if not arguments or arguments[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:8s}{text}" for name, (text, _) in PRESETS.items())
+        lines = "\n".join(f"  {name:10s}{text}" for name, (text, _) in PRESETS.items())
         print(USAGE.format(presets=lines, optimizers=", ".join(OPTIMIZERS)))
         return 0 if arguments else 2
     try:

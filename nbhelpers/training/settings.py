@@ -66,7 +66,7 @@ def configure(preset: str, settings: list[str] | tuple[str, ...] = ()) -> tuple[
         If there is no such preset or key, or a value is not of its key's kind.
     """
     if preset not in PRESETS:
-        lines = [f"  {name:8s}{text}" for name, (text, _) in PRESETS.items()]
+        lines = [f"  {name:10s}{text}" for name, (text, _) in PRESETS.items()]
         raise ValueError("\n".join([f'There is no preset "{preset}"; there are:', *lines]))
     return build(PRESETS[preset][1] | parse(settings))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nbhelpers.notebook.setup import chapters
 from tests.notebooks.notebook import SOLUTIONS, Notebook
 
 CHECKS = 10  # fewer than this on a page, and nobody knows whether it ran
@@ -25,6 +26,7 @@ SECTIONS = {
     "Sources": r"Sources",
 }
 LEADS = ("You will be able to", "You need", "Time")
+TOOLS = "before-you-start"  # the part whose pages teach tools: they settle no claim, so they need no verdict
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Task:
 def chapter_has_its_parts(notebook: Notebook) -> list[str]:
     """The head, the sections, and what a page must do: predict, explore, check, judge claims."""
     complaints = []
+    judges = chapters().get(notebook.slug, {}).get("part") != TOOLS
     first_code = next((i for i, cell in enumerate(notebook.node.cells) if cell.cell_type == "code"), 0)
     head = "\n\n".join(cell.source for cell in notebook.node.cells[:first_code])
     complaints += [f'the head has no "**{lead}**"' for lead in LEADS if not re.search(rf"\*\*{lead}\b[^*]*\*\*", head)]
@@ -63,7 +66,7 @@ def chapter_has_its_parts(notebook: Notebook) -> list[str]:
         complaints.append(f"{count} goals after “You will be able to”, expected 3 to 5")
     titles = [text for level, text, _ in notebook.headings if level == 2]
     for what, pattern in SECTIONS.items():
-        if not any(re.fullmatch(pattern, title) for title in titles):
+        if (judges or what != "Verdicts") and not any(re.fullmatch(pattern, title) for title in titles):
             complaints.append(f'no section "## {what}"')
     if not any(re.search(r"^> \*\*Predict", cell.source, flags=re.MULTILINE) for cell in notebook.markdown):
         complaints.append("nothing to predict: start a block quote with **Predict, then run.**")
@@ -74,7 +77,7 @@ def chapter_has_its_parts(notebook: Notebook) -> list[str]:
         "model_map": "the drawing of the final model is missing",
         "show": "no figure",
     }.items():
-        if not re.search(rf"\b{call}\(", code):
+        if (judges or call != "claim") and not re.search(rf"\b{call}\(", code):
             complaints.append(f"{why}: {call}() is never called")
     return complaints
 

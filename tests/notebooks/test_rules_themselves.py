@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests.notebooks import chapter_rules, code_rules, file_rules, rules, text_rules
-from tests.notebooks.notebook import Notebook
+from tests.notebooks.notebook import CHAPTERS, Notebook
 from tests.notebooks.samples import chapter, code, markdown, registry, solutions
 
 
@@ -193,6 +193,15 @@ def test_the_spoiled_sample_is_caught(rule, spoil, says):
         assert complaints == [], "a change that a rule must let pass"
     else:
         assert any(says in complaint for complaint in complaints), complaints
+
+
+@pytest.mark.parametrize(("slug", "silent"), [("the-mathematics-you-need", True), ("two-clocks", False)])
+def test_only_the_pages_of_tools_need_no_verdict(slug, silent):
+    notebook = spoiled("verdict", "claim(", "print(")
+    cell(notebook, "verdicts").source = "## Something else"
+    complaints = chapter_rules.chapter_has_its_parts(Notebook(notebook.node, CHAPTERS / f"{slug}.ipynb"))
+    expected = ['no section "## Verdicts"', "no verdict on a claim: claim() is never called"]
+    assert complaints == ([] if silent else expected)
 
 
 LAWFUL = [

@@ -63,6 +63,8 @@ def compare_expressions(answer: Any, expected: Any) -> str | None:
         answer = sympy.sympify(answer)
     except (sympy.SympifyError, TypeError, AttributeError):
         return f"Expected a SymPy expression, got {type(answer).__name__}."
+    if isinstance(answer, list | sympy.Tuple | sympy.Set | sympy.Dict):  # such as what sympy.solve returns
+        return f"Expected one SymPy expression, got several in a {type(answer).__name__}; take yours out, as with [0]."
     expected = sympy.sympify(expected)
     names = {symbol.name: symbol for symbol in expected.free_symbols}
     unknown = sorted(s.name for s in answer.free_symbols if s.name not in names)

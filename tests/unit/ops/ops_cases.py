@@ -26,6 +26,10 @@ class Case:
     def __str__(self):
         return self.name
 
+    @property
+    def own_values(self):
+        return self.options.get("own_values", False)
+
     def sequential(self, *args, **kwargs):
         return getattr(ops, self.op + "_sequential")(*args, **kwargs, **self.options)
 
@@ -49,6 +53,16 @@ def _cases():
                 f"self_modifying_mlp-{objective}{tail}", "self_modifying_mlp", gates, options, mlp=True, bound=objective
             )
         yield Case(f"self_modifying-anchored{tail}", "self_modifying", gates, {"erase": "chunk_start"})
+        for objective in ("l2", "dot"):
+            options = {"objective": objective, "own_values": True}
+            yield Case(f"self_modifying-own-{objective}{tail}", "self_modifying", gates, options, bound=objective)
+            yield Case(
+                f"self_modifying_mlp-own-{objective}{tail}", "self_modifying_mlp", gates, options, mlp=True,
+                bound=objective,
+            )  # fmt: skip
+        yield Case(
+            f"self_modifying-own-anchored{tail}", "self_modifying", gates, {"erase": "chunk_start", "own_values": True}
+        )
         yield Case(f"self_modifying_mlp-inner{tail}", "self_modifying_mlp", gates, {"erase": "inner"}, mlp=True)
     yield Case("self_modifying_mlp-silu", "self_modifying_mlp", (RATE, KEEP), {"activation": "silu"}, mlp=True)
     yield Case("titans_mlp-tanh", "titans_mlp", (RATE, KEEP), {"activation": "tanh"}, mlp=True)
@@ -82,7 +96,10 @@ def random_gates(case, B, H, L, chunk_size, generator, *, retention="random", ra
 
 
 def random_inputs(case, seed, *, B=2, H=2, L=11, Dk=3, Dv=4, Dh=5, chunk_size=4, retention="random", rate=1.0):
-    """queries, keys, values, gates and initial memory as one dict of float64 tensors, unit keys."""
+    """queries, keys, values, gates and initial memory as one dict of float64 tensors, unit keys.
+
+    Values that a memory is asked for its own targets are units, too, else its answers would feed on themselves.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -92,7 +109,7 @@ def random_inputs(case, seed, *, B=2, H=2, L=11, Dk=3, Dv=4, Dh=5, chunk_size=4,
     inputs = {
         "queries": normal(B, H, L, Dk),
         "keys": F.normalize(normal(B, H, L, Dk), dim=-1),
-        "values": normal(B, H, L, Dv),
+        "values": F.normalize(normal(B, H, L, Dk), dim=-1) if case.own_values else normal(B, H, L, Dv),
         **random_gates(case, B, H, L, chunk_size, generator, retention=retention, rate=rate),
     }
     if case.mlp:

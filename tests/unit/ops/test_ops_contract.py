@@ -107,18 +107,12 @@ def test_without_queries_only_the_state_is_made(case):
 def test_several_mlp_memories_in_one_call_are_as_many_calls(case, read):
     """Memories that share keys and gates: an axis after the heads."""
     one, other = random_inputs(case, 8), random_inputs(case, 9)
-    shared = {name: one[name] for name in ("keys", *case.gates)}
-    own = ("queries", "values", "W1", "W2")
-    both = {name: torch.stack([one[name], other[name]], dim=2) for name in own}
+    own = ("queries", "W1", "W2") if case.own_values else ("queries", "values", "W1", "W2")
+    both = one | {name: torch.stack([one[name], other[name]], dim=2) for name in own}
     for form in (case.chunked, case.sequential):
-        y, state = form(
-            **shared, queries=both["queries"], values=both["values"], state=ops.mlp_state(both["W1"], both["W2"]),
-            chunk_size=4, read=read,
-        )  # fmt: skip
+        y, state = form(**tokens(both), state=start(both), chunk_size=4, read=read)
         for i, inputs in enumerate((one, other)):
-            alone, state_alone = run(
-                case.chunked, shared | {name: inputs[name] for name in own}, chunk_size=4, read=read
-            )
+            alone, state_alone = run(case.chunked, one | {name: inputs[name] for name in own}, chunk_size=4, read=read)
             torch.testing.assert_close(y[:, :, i], alone, rtol=1e-12, atol=1e-12)
             for name in state_alone.keys() - {"position"}:
                 torch.testing.assert_close(state[name][:, :, i], state_alone[name], rtol=1e-12, atol=1e-12)
@@ -127,10 +121,11 @@ def test_several_mlp_memories_in_one_call_are_as_many_calls(case, read):
 @pytest.mark.parametrize("case", [case for case in MATRIX if case.op == "self_modifying"], ids=str)
 def test_several_matrix_memories_are_one_tall_one(case):
     one, other = random_inputs(case, 10), random_inputs(case, 11)
-    tall = one | {name: torch.cat([one[name], other[name]], dim) for name, dim in (("values", -1), ("memory", -2))}
-    y, _ = run(case.chunked, tall, chunk_size=4)
-    shared = {name: one[name] for name in ("queries", "keys", *case.gates)}
-    alone = [run(case.chunked, shared | {n: x[n] for n in ("values", "memory")}, chunk_size=4)[0] for x in (one, other)]
+    own = {"memory": -2} if case.own_values else {"values": -1, "memory": -2}
+    y, _ = run(
+        case.chunked, one | {name: torch.cat([one[name], other[name]], dim) for name, dim in own.items()}, chunk_size=4
+    )
+    alone = [run(case.chunked, one | {name: x[name] for name in own}, chunk_size=4)[0] for x in (one, other)]
     torch.testing.assert_close(y, torch.cat(alone, -1), rtol=1e-12, atol=1e-12)
 
 
@@ -179,6 +174,7 @@ def test_an_empty_sequence_is_refused():
         ({"erase": "all"}, "erase is 'all'; expected one of both, inner, none"),
         ({"activation": "relu6"}, "activation is 'relu6'; expected one of gelu"),
         ({"values": torch.zeros(2, 2, 11, 4), "queries": None}, "equal widths"),
+        ({"queries": torch.zeros(2, 2, 10, 3)}, r"queries are .*expected the shape of the keys"),
         (
             {"state": ops.mlp_state(torch.zeros(2, 2, 3, 5), torch.zeros(2, 2, 6, 3))},
             r"state\['W1'\] is \(2, 2, 3, 5\)",
@@ -191,6 +187,14 @@ def test_an_mlp_memory_says_what_it_needs(form, change, message):
     inputs = random_inputs(CASES[-1], 0)
     with pytest.raises(ValueError, match=message):
         form(**({**tokens(inputs), "state": start(inputs), "chunk_size": 4} | change))
+
+
+@pytest.mark.parametrize("change", [{"state": None}, {"values": torch.zeros(2, 2, 11, 4)}], ids=str)
+@pytest.mark.parametrize("form", [ops.self_modifying, ops.self_modifying_sequential])
+def test_own_values_need_a_memory_that_can_be_asked(form, change):
+    inputs = random_inputs(next(case for case in MATRIX if case.own_values), 0)
+    with pytest.raises(ValueError, match="needs a state to start from, .* and values as wide as the keys"):
+        form(**({**tokens(inputs), "state": start(inputs), "chunk_size": 4, "own_values": True} | change))
 
 
 def test_unknown_options_of_the_matrix_rule_are_refused():
