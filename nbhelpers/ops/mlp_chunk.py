@@ -7,9 +7,9 @@ Gradients come from the chunk start, so within a chunk both W₁ and W₂ follow
     W₂:  writes η_t σ'(h_t) ∘ (W₁,ξᵀ u_t)   at k_t,  erased with η_t
 
 As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
-token writes carries the factor η_t; it is taken into the tables, once for all memories. Tables are made for all chunks
-at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes alone and follow
-after the loop, again for all chunks at once.
+token writes carries the factor η_t; with an erase it is taken into the tables, once for all memories. Tables are made
+for all chunks at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes
+alone and follow after the loop, again for all chunks at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nbhelpers.memory.activation import activation_named, value_named
-from nbhelpers.ops.chunk import Writes, advance, apart, live_read, make_tables, solve, tables_apart, together
+from nbhelpers.ops.chunk import Writes, advance, apart, each, live_read, make_tables, solve, tables_apart, together
 from nbhelpers.ops.conventions import State, at_position, position_of, segments
 
 TINY = 1e-12  # the squared length below which a hidden activation counts as zero
@@ -76,10 +76,12 @@ def mlp_recurrence(
 
 def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
-    tables, count, σ = make_tables(α, μ, k, strength=η), k.shape[3], value_named(activation)
-    memories = W[0].shape[2]
+    count, memories, σ = k.shape[3], W[0].shape[2], value_named(activation)
+    in_tables = erase != "none"  # else the rate scales the writes, which is cheaper for a single memory
+    tables, rates = make_tables(α, μ, k, strength=η if in_tables else None), apart(η, 3, count)
     begin_W, begin_S, hidden, writes_1, writes_2 = [], [], [], [], []
-    for here, key, value in zip(tables_apart(tables, 3, count), apart(k, 3, count), apart(v, 3, count), strict=True):
+    cut = tables_apart(tables, 3, count), apart(k, 3, count), apart(v, 3, count), rates
+    for here, key, value, rate in zip(*cut, strict=True):
         (W1, W2), (S1, S2) = W, S
         A1, A2 = W if anchor is None else anchor
         W2, S2, A2 = _tall(W2), _tall(S2), _tall(A2)
@@ -90,6 +92,8 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         u1 = (value - key) - answer if objective == "l2" else value
         if own_values:
             u1 = u1 + A1 @ _short(σ(A2 @ value), memories)
+        if not in_tables:
+            u1 = each(rate) * u1
         u2 = _tall(A1.mT @ u1) * slope
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
