@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -117,7 +116,6 @@ class Images:
         save_file(
             {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS
         )
-        (folder / "config.json").write_text(json.dumps(self.config.to_json()) + "\n", encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}

@@ -67,7 +67,7 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any process."""
-        return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
+        return flag if self.processes == 1 else bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
 
 
 def join_world(options: RunOptions) -> World:

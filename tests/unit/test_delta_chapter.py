@@ -33,18 +33,12 @@ NAMES = (
     "first_weights",
 )
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 
 @pytest.fixture(scope="module")
 def page():
     return load_definitions(CHAPTER, *NAMES)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def near(left, right, tolerance=1e-10):

@@ -17,20 +17,14 @@ from tests.notebooks.notebook import Notebook
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "a-layer-is-a-solver.ipynb"
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 
 @pytest.fixture(scope="module")
 def page():
     return load_definitions(
         CHAPTER, "initial_weights", "train", "recall", "all_surprises", "minimise_quadratic", "two_samples"
     )
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 @pytest.fixture(scope="module")

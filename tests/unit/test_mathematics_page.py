@@ -14,18 +14,12 @@ from tests.notebooks.notebook import ROOT, Notebook
 
 PAGE = ROOT / "chapters" / "the-mathematics-you-need.ipynb"
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 
 @pytest.fixture(scope="module")
 def page():
     return load_definitions(PAGE, "agree", "numeric_gradient", "ridge", "gain", "late", "run", "filtered", "stopped")
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def normal(*shape, seed=0):

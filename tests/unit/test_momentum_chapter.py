@@ -20,19 +20,13 @@ from tests.notebooks.notebook import Notebook
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "momentum-remembers-gradients.ipynb"
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 
 @pytest.fixture(scope="module")
 def page():
     names = "descend", "remember", "minimise_quadratic", "recognise", "companion", "delta_momentum"
     return load_definitions(CHAPTER, *names, "rough", "rough_slope")
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def normal(*shape, seed=0):

@@ -8,27 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "a-layer-is-a-solver"
-
-
-def explain(answer: Any, expected: Any, mistakes: dict[str, Any]) -> str | None:
-    """Compare numbers; where they differ, look for the mistake that gives exactly this answer.
-
-    Parameters
-    ----------
-    answer, expected: arrays, tensors or nested lists.
-    mistakes: message for the reader → the result that this mistake leads to.
-    """
-    complaint = compare_numbers(answer, expected)
-    if complaint is None:
-        return None
-    for message, result in mistakes.items():
-        if compare_numbers(answer, result) is None:
-            return message
-    return complaint
 
 
 def _tensors(*arrays: np.ndarray) -> list:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,21 @@ def compare_choice(answer: Any, right: str, why_not: dict[str, str]) -> str | No
     if choice not in why_not:
         return f'Answer with one letter of {", ".join(sorted([right, *why_not]))}; got "{answer}".'
     return why_not[choice]
+
+
+def explain(answer: Any, right: Any, mistakes: dict[str, Any], compare: Callable = compare_numbers) -> str | None:
+    """Compare an answer; where it differs, look for the mistake that gives exactly this answer.
+
+    Parameters
+    ----------
+    answer, right: what ``compare`` takes.
+    mistakes: message for the reader → the result that this mistake leads to.
+    compare: returns None where two results agree, else a sentence; default :func:`compare_numbers`.
+    """
+    complaint = compare(answer, right)
+    if complaint is None:
+        return None
+    return next((message for message, result in mistakes.items() if compare(answer, result) is None), complaint)
 
 
 def _vanishes(expression: Any) -> bool:

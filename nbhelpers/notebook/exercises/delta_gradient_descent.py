@@ -9,21 +9,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "delta-gradient-descent"
-
-
-def _named(answer: Any, right: Any, mistakes: dict[str, Any], compare: Callable) -> str | None:
-    """Compare an answer; where it differs, look for the mistake (message → its result) that gives exactly this one."""
-    complaint = compare(answer, right)
-    if complaint is None:
-        return None
-    for message, result in mistakes.items():
-        if compare(answer, result) is None:
-            return message
-    return complaint
 
 
 # 1, 2. Recall
@@ -76,7 +65,7 @@ def _check_weight(answer: Any) -> str | None:
         "The half is for c = 1; a larger weight pulls harder.": sp.Rational(1, 2),
         "The weight stands in the surprise, y - y* times c, on both of its terms.": _c / 2,
     }
-    return _named(answer, _c / (1 + _c), mistakes, compare_expressions)
+    return explain(answer, _c / (1 + _c), mistakes, compare_expressions)
 
 
 register(
@@ -108,7 +97,7 @@ def _check_aim(answer: Any) -> str | None:
         "The rate eta' acts on the weights. On the answer it is multiplied by s.": _y + _eta / (1 + _eta * _s) * _ubar,
         "The sign is wrong: ubar is the correction already.": _y - _rho * _ubar,
     }
-    return _named(answer, _y + _rho * _ubar, mistakes, compare_expressions)
+    return explain(answer, _y + _rho * _ubar, mistakes, compare_expressions)
 
 
 register(
@@ -184,7 +173,7 @@ def _check_small(function: Callable) -> str | None:
             "The sign of the surprises is wrong: the correction is minus the surprise.": _wrong_sign,
         }
         results = {message: make(*tensors, rate) for message, make in mistakes.items()}
-        complaint = _named(answer, _small(*tensors, rate), results, compare_numbers)
+        complaint = explain(answer, _small(*tensors, rate), results)
         if complaint:
             return complaint
     return None
@@ -248,7 +237,7 @@ def _check_to_target(function: Callable) -> str | None:
             "The sign is wrong: the answer moves away from the target.": _to_target_climbs,
         }
         results = {message: make(*tensors, rate) for message, make in mistakes.items()}
-        complaint = _named(answer, _to_target(*tensors, rate), results, compare_numbers)
+        complaint = explain(answer, _to_target(*tensors, rate), results)
         if complaint:
             return complaint
     return None

@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "momentum-remembers-gradients"
-
-
-def _explain(complaint: str | None, answer: Any, mistakes: dict[str, Any], compare: Callable) -> str | None:
-    """Replace a general complaint by the message of the mistake that gives exactly this answer."""
-    if complaint is None:
-        return None
-    return next((message for message, result in mistakes.items() if compare(answer, result) is None), complaint)
 
 
 # 1. What moves the ball?
@@ -90,7 +83,7 @@ def _check_horizon(answer: Any) -> str | None:
         "That counts squared lengths, (10). The question is about weights, (9).": (sp.log(1 - _p) / (2 * sp.log(_mu))),
         "The fraction is upside down.": sp.log(_mu) / sp.log(1 - _p),
     }
-    return _explain(_same_at_points(answer, _count), answer, mistakes, _same_at_points)
+    return explain(answer, _count, mistakes, _same_at_points)
 
 
 register(
@@ -122,7 +115,7 @@ def _check_average(answer: Any) -> str | None:
             2 / (1 - _mu)
         ),
     }
-    return _explain(compare_expressions(answer, _widest), answer, mistakes, compare_expressions)
+    return explain(answer, _widest, mistakes, compare_expressions)
 
 
 register(
@@ -197,7 +190,7 @@ def _check_diary(function: Callable) -> str | None:
             "Divide by the rate that the gradient was stored with.": _diary_wrong("rate")(held, rate, decay),
             "The first gradient is missing: before it, the memory was zero.": told[1:],
         }
-        complaint = _explain(compare_numbers(answer, told), answer, mistakes, compare_numbers)
+        complaint = explain(answer, told, mistakes)
         if complaint:
             return complaint
     return None
@@ -255,7 +248,7 @@ def _check_ask(function: Callable) -> str | None:
             "The ages run the wrong way: the newest pair has not faded.": _ask(*given, reverse=True),
             "Nothing fades here. Multiply each pair by mu to the power of its age.": _ask(*given, fade=False),
         }
-        complaint = _explain(compare_numbers(answer, _ask(*given)), answer, mistakes, compare_numbers)
+        complaint = explain(answer, _ask(*given), mistakes)
         if complaint:
             return complaint
     return None

@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "the-mathematics-you-need"
-
-
-def _explain(complaint: str | None, answer: Any, mistakes: dict[str, Any], compare: Callable) -> str | None:
-    """Replace a general complaint by the message of the mistake that gives exactly this answer."""
-    if complaint is None:
-        return None
-    return next((message for message, result in mistakes.items() if compare(answer, result) is None), complaint)
 
 
 # 1. Across
@@ -73,7 +66,7 @@ def _check_bilinear(answer: Any) -> str | None:
         "That is the gradient of s itself. The chain rule brings the factor s.": _a * _b.T,
         "A 2 is left over: the square brings a 2, and the half takes it away.": 2 * _score * _a * _b.T,
     }
-    return _explain(compare_expressions(answer, _score * _a * _b.T), answer, mistakes, compare_expressions)
+    return explain(answer, _score * _a * _b.T, mistakes, compare_expressions)
 
 
 register(
@@ -108,7 +101,7 @@ def _check_towards(answer: Any) -> str | None:
         "That is for a bowl with its bottom at zero.": _w_t / (1 + _eta * _h),
         "Where you are and where the bottom is have changed places.": (_c + _eta * _h * _w_t) / (1 + _eta * _h),
     }
-    return _explain(compare_expressions(answer, _towards), answer, mistakes, compare_expressions)
+    return explain(answer, _towards, mistakes, compare_expressions)
 
 
 register(
@@ -157,8 +150,7 @@ def _check_quickest(answer: Any) -> str | None:
         "That is a constant, for which the angle is zero. This wave turns by half a circle.": sp.Integer(1),
     }
     mistakes = {message: np.real(_at_shares(result)) for message, result in mistakes.items()}
-    complaint = compare_numbers(np.real(values), np.real(_at_shares(_quickest)))
-    return _explain(complaint, np.real(values), mistakes, compare_numbers)
+    return explain(np.real(values), np.real(_at_shares(_quickest)), mistakes)
 
 
 register(
@@ -228,7 +220,7 @@ def _check_fading(function: Callable) -> str | None:
             "The weights belong into the product of the inputs as well.": _fading(*given, once=True),
             "Nothing fades here: this is (8).": _fading(*given[:3], 1.0),
         }
-        complaint = _explain(compare_numbers(answer, _fading(*given)), answer, mistakes, compare_numbers)
+        complaint = explain(answer, _fading(*given), mistakes)
         if complaint:
             return complaint
     return None
