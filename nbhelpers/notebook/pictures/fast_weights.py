@@ -1,7 +1,7 @@
 """Figures of the chapter *Fast weights*.
 
-Rules keep one colour and one mark throughout: what only adds is grey, what fades blue, what erases green, what does both
-orange; attention is purple.
+Rules keep one colour and one mark throughout: what only adds is grey, what fades blue, what erases green, what does
+both orange; attention is purple.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def costs(lengths: Sequence[int], seconds: Mapping[str, Sequence[float]], held: 
 
 
 def story(images: Any, values: Sequence[int], questions: Any, answers: Sequence[int]) -> Figure:
-    """One story: twelve tokens, an image each with its value below (an empty image is the break), then the questions."""
+    """One story: twelve tokens, each an image over its value (an empty image is the break), then the questions."""
     fig, ax = sheet(19, 10, inches=4.6)
     for place, (image, value) in enumerate(zip(np.asarray(images), values, strict=True)):
         x, y = 0.4 + 3.1 * (place % 6), 6.7 - 3.4 * (place // 6)
