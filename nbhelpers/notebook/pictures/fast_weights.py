@@ -37,7 +37,7 @@ def two_levels() -> Figure:
     parts = [
         (2.7, "key $k$", "where to file"),
         (7.3, "value $v$", "what to file"),
-        (12.4, "gates", "how much to write,\nhow much to keep"),
+        (12.2, "gates", "how firmly,\nhow much stays"),
         (17.2, "query $q$", "what to look up"),
     ]
     for x, name, says in parts:
@@ -58,7 +58,8 @@ def _box(ax: Axes, x: float, y: float, width: float, height: float, colour: str,
 
 def three_maps(answers: Mapping[str, Any], stream: Sequence[str], written: int) -> Figure:
     """Heat maps of what memories answer: (3 values, 3 keys) each, rows 1 to 3, columns A to C."""
-    fig, ax = sheet(19, 9.6, inches=4.6)
+    fig, ax = sheet(19, 10.4, inches=4.6)
+    ax.set(ylim=(-0.8, 9.6))
     for place, step in enumerate(stream):
         done = place < written
         ax.text(
@@ -85,9 +86,9 @@ def three_maps(answers: Mapping[str, Any], stream: Sequence[str], written: int) 
                     ax.text(x, y, text, ha="center", va="center", fontsize=8.5, color="#24292E")
         for column, key in enumerate("ABC"):
             ax.text(left + 0.75 + 1.5 * column, 6.4, key, ha="center", va="center", color=COLOUR["muted"])
-        for column, key in enumerate("AB"):
-            says = f"{key}? {_largest(table[:, column])}"
-            ax.text(left + 2.3 * column, 0.6, says, va="center", fontweight="bold", fontsize=9.5)
+        for place, key in enumerate("AB"):
+            says = f"{key}? {_largest(table[:, place])}"
+            ax.text(left, 0.9 - 0.95 * place, says, va="center", fontweight="bold", fontsize=9.5)
     return fig
 
 
@@ -108,9 +109,9 @@ def trade(points: Mapping[str, Any]) -> Figure:
     ax.set(xlabel="left of the value that was replaced (%)", ylabel="left of the values\nthat still hold (%)")
     ax.set(xlim=(-4, 106), ylim=(-4, 112))
     label_line(ax, 40, 107, "delta rule", "good")
-    label_line(ax, 47, 40, "fading", "slow")
-    label_line(ax, 96, 90, "linear\nattention", "frozen", ha="right")
-    label_line(ax, 2, 88, "wanted: here", "ink", va="top")
+    label_line(ax, 42, 50, "fading", "slow")
+    label_line(ax, 103, 82, "linear\nattention", "frozen", ha="right")
+    label_line(ax, 2, 92, "wanted: here", "ink", va="top")
     return fig
 
 
@@ -118,11 +119,11 @@ def told_again(times: Sequence[int], shares: Mapping[str, Any]) -> Figure:
     """Share of last values found against how often each key was told: (times, seeds) by memory."""
     fig, ax = figure(height=3.9)
     places = {
-        "linear attention": (8, 17, "right"),
-        "fading": (8, 60, "right"),
-        "delta rule": (1.05, 90, "left"),
-        "gated delta rule": (1.05, 82, "left"),
-        "attention": (2.5, 42, "left"),
+        "linear attention": (7.7, 13, "right"),
+        "fading": (7.7, 66, "right"),
+        "delta rule": (2.1, 91, "left"),
+        "gated delta rule": (4.2, 91, "left"),
+        "attention": (2.6, 52, "left"),
         "attention, late first": (8, 108, "right"),
     }
     _lines(ax, times, shares)
@@ -139,6 +140,16 @@ def crowded(counts: Sequence[int], shares: Mapping[str, Any], room: int) -> Figu
     fig, ax = figure(height=3.6)
     _lines(ax, counts, shares)
     ax.axvline(room, color=COLOUR["muted"], lw=0.8, ls=":")
+    places = {
+        "linear attention": (90, 28, "right"),
+        "fading": (13, 72, "right"),
+        "delta rule": (47, 80, "left"),
+        "gated delta rule": (28, 82, "right"),
+        "attention": (22, 43, "right"),
+        "attention, late first": (128, 108, "right"),
+    }
+    for name, (x, y, ha) in places.items():
+        label_line(ax, x, y, name, LOOKS[name][0], ha=ha)
     ax.set(xscale="log", xlabel="keys, each told twice", ylabel="last values found (%)", ylim=(0, 114))
     ax.set_xticks(counts, [str(n) for n in counts])
     ax.minorticks_off()
@@ -186,7 +197,7 @@ def story(images: Any, values: Sequence[int], questions: Any, answers: Sequence[
         x = 0.4 + 4.6 * place
         digit(ax, image, x, 0.15, 1.7)
         says = VALUES[answer] if answer < len(VALUES) else "nothing"
-        ax.text(x + 1.9, 0.95, f"? {says}", va="center", color=COLOUR["fast"], fontweight="bold")
+        ax.text(x + 1.9, 0.95, says, va="center", color=COLOUR["fast"], fontweight="bold", fontsize=9.5)
     return fig
 
 
@@ -215,5 +226,5 @@ def filing(ten: Any, tables: Sequence[Any]) -> Figure:
         for c, image in enumerate(np.asarray(ten)):
             digit(ax, image, left + c + 0.06, 11.25, 0.88)
             digit(ax, image, left - 0.95, 10.26 - c, 0.88)
-    ax.text(1.3, 0.5, "orange: alike     white: at right angles     purple: opposite", va="center", fontsize=9)
+    ax.text(1.3, 0.5, "orange: alike; white: at right angles; purple: opposite", va="center", fontsize=9)
     return fig
