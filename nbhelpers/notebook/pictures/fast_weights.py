@@ -143,8 +143,8 @@ def crowded(counts: Sequence[int], shares: Mapping[str, Any], room: int) -> Figu
     places = {
         "linear attention": (90, 28, "right"),
         "fading": (13, 72, "right"),
-        "delta rule": (47, 80, "left"),
-        "gated delta rule": (28, 82, "right"),
+        "delta rule": (35, 93, "left"),
+        "gated delta rule": (47, 82, "left"),
         "attention": (22, 43, "right"),
         "attention, late first": (128, 108, "right"),
     }
