@@ -60,6 +60,10 @@ _aim = _S2 ** sp.Rational(3, 4)
 
 
 def _check_aim(answer: Any) -> str | None:
+    try:
+        answer = sp.nsimplify(sp.sympify(answer), rational=True)  # 0.75 is as good as 3/4
+    except (sp.SympifyError, TypeError, AttributeError):
+        pass  # what it is instead, the comparison says
     mistakes = {
         "That target gives S_1 over S_2 to the power 3/4: the two powers have to add up to one.": (
             _S2 ** sp.Rational(1, 4)
@@ -79,11 +83,13 @@ register(
     minutes=4,
     checker=_check_aim,
     reference=_aim,
-    also_right=(_S2 / _S2 ** sp.Rational(1, 4), "S_2**(3/4)", "S_2/sqrt(sqrt(S_2))"),
+    also_right=(_S2 / _S2 ** sp.Rational(1, 4), "S_2**(3/4)", "S_2/sqrt(sqrt(S_2))", _S2**0.75, "S_2/S_2**0.25"),
     wrong=(
         (_S2 ** sp.Rational(1, 4), "add up to one"),
         (sp.sqrt(_S2), "target of (4)"),
         (_S1 / _S2 ** sp.Rational(1, 4), "solution itself"),
+        (_S2**0.25, "add up to one"),
+        ([_S2], "got"),
         ("P**(3/4)", "uses P"),
     ),
 )
@@ -236,7 +242,7 @@ register(
     minutes=10,
     checker=_check_flatten,
     reference=_flatten,
-    also_right=(_flatten_by_svd,),
+    also_right=(_flatten_by_svd,),  # the page says that only the result is looked at
     wrong=(
         (lambda G: _flatten(G, scaled=False), "flew apart"),
         (lambda G: _flatten(G, 5), "they run from"),

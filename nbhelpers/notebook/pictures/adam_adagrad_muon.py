@@ -136,7 +136,7 @@ def newton_schulz(steps: int, iteration: str, curve: tuple[Any, Any], teeth: Any
 
 
 def echoes(changes: Mapping[str, Any]) -> Figure:
-    """Relative change of the step (steps, networks) after one loud gradient, median over networks."""
+    """Relative change of the step (steps, networks) after one loud gradient: thin networks, thick their median."""
     fig, ax = _narrow(figure(height=3.7))
     places = {
         "momentum": (1.25, 700),
@@ -147,13 +147,14 @@ def echoes(changes: Mapping[str, Any]) -> Figure:
     }
     for name, off in changes.items():
         colour, dash = LOOKS[name]
-        middle = np.asarray(off.median(1).values)
-        n = np.unique(np.geomspace(1, len(middle), 120).astype(int))
-        ax.plot(n, middle[n - 1], ls=dash, color=COLOUR[colour])
+        n = np.unique(np.geomspace(1, len(off), 120).astype(int))
+        change = np.asarray(off)[n - 1]
+        ax.plot(n, change, color=COLOUR[colour], lw=0.5, alpha=0.3)
+        ax.plot(n, np.median(change, axis=1), ls=dash, color=COLOUR[colour])
         label_line(ax, *places[name], name, colour)
     ax.axhline(0.1, color=COLOUR["ink"], lw=0.8, ls=":")
     ax.text(1.1, 0.075, "below this line: over it", fontsize=9, va="top")
-    ax.set(xscale="log", yscale="log", xlim=(1, 12000), ylim=(0.02, 2000))
+    ax.set(xscale="log", yscale="log", xlim=(1, 16000), ylim=(0.02, 2000))
     ax.set(xlabel="steps since the loud gradient", ylabel="change of the step")
     ax.set_xticks([1, 10, 100, 1000, 10000], ["1", "10", "100", "1000", "10,000"])
     ax.set_yticks([0.1, 1, 10, 100, 1000], ["10 %", "its length", "10 ×", "100 ×", "1000 ×"])
@@ -198,23 +199,24 @@ def _apart(places: Mapping[str, float], distance: float) -> dict[str, float]:
 
 
 def next_to_the_goal(heights: Mapping[str, Any]) -> Figure:
-    """Error above the bottom (steps + 1,) by optimizer, on a log axis."""
-    fig, ax = _narrow(figure(height=3.7))
-    looks = {
-        "momentum": ("fast", "-"),
-        "Adam, fresh": ("slow", "-"),
-        "Adam with a memory": ("slow", (0, (1, 1.2))),
-        "Muon": ("middle", "-"),
-        "Muon, falling rate": ("middle", (0, (1, 1.2))),
+    """Error above the bottom (steps + 1,) by optimizer, on log axes; below a billionth of a billionth is cut off."""
+    fig, ax = _narrow(figure(height=4.2))
+    looks = {  # line, and the place of its label
+        "momentum": ("fast", "-", (700, 6e-9)),
+        "Adam, fresh": ("slow", "-", (1.6, 1.5)),
+        "Adam with a memory": ("slow", (0, (1, 1.2)), (12, 1e-11)),
+        "Muon, rate 0.01": ("middle", "-", (60, 5e-3)),
+        "Muon, rate 0.001": ("middle", (0, (1, 1.2)), (25, 2e-6)),
     }
-    ends = {}
-    for name, found in heights.items():
-        colour, dash = looks[name]
-        ax.plot(np.asarray(found), ls=dash, color=COLOUR[colour], lw=1.6)
-        ends[name] = float(np.log10(np.asarray(found)[-1]))
-    for name, y in _apart(ends, 0.42).items():
-        label_line(ax, len(found) + 2, 10**y, name, looks[name][0])
-    ax.set(yscale="log", xlim=(0, 1.75 * len(found)), xlabel="step", ylabel="error above the bottom")
-    ax.set_xticks([0, 50, 100, 150, 200])
+    for name, (colour, dash, place) in looks.items():
+        found = np.asarray(heights[name])
+        n = np.unique(np.geomspace(1, len(found) - 1, 400).astype(int))
+        ax.plot(n, found[n], ls=dash, color=COLOUR[colour], lw=1.4)
+        label_line(ax, *place, name, colour)
+    ax.axhline(found[0], color=COLOUR["ink"], lw=0.8, ls=":")
+    ax.text(1.1, found[0] / 2, "the start", fontsize=9, va="top")
+    ax.set(xscale="log", yscale="log", xlim=(1, len(found)), ylim=(1e-18, 30))
+    ax.set(xlabel="step", ylabel="error above the bottom")
+    ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     ax.minorticks_off()
     return fig
