@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,8 @@ _aim = _S2 ** sp.Rational(3, 4)
 
 
 def _check_aim(answer: Any) -> str | None:
-    try:
+    with suppress(sp.SympifyError, TypeError, AttributeError):  # what it is instead, the comparison says
         answer = sp.nsimplify(sp.sympify(answer), rational=True)  # 0.75 is as good as 3/4
-    except (sp.SympifyError, TypeError, AttributeError):
-        pass  # what it is instead, the comparison says
     mistakes = {
         "That target gives S_1 over S_2 to the power 3/4: the two powers have to add up to one.": (
             _S2 ** sp.Rational(1, 4)
