@@ -16,6 +16,7 @@ from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "adam-adagrad-muon.ipynb"
+MORE = "gathered", "gap", "off_by"
 SHAPES = [(3, 5), (6, 2), (4, 4)]
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("double_precision")
 @pytest.fixture(scope="module")
 def page():
     rules = "momentum", "adagrad", "adam", "full_adagrad", "muon", "newton_schulz", "replay"
-    return load_definitions(CHAPTER, *rules, "first_weights", "slopes", "solve_ridge", "descend", "echo", "echo_length")
+    return load_definitions(
+        CHAPTER, *rules, "first_weights", "slopes", "solve_ridge", "descend", "echo", "echo_length", *MORE
+    )
 
 
 def normal(*shape, seed=0):
@@ -141,6 +144,23 @@ def test_the_family_gives_adagrad_and_the_papers_problem_does_not_give_adam(page
     close(papers, g.sum(0) / root)
     adams = steps_of(torch.optim.Adam, g, eps=0.0)[-1]
     assert F.cosine_similarity(papers, adams, dim=0) < 0.99
+
+
+def test_one_fading_weight_gives_adam_with_equal_decays_but_for_a_factor(page):
+    """The smallest change of the paper's problem that forgets; the Adam in use is another."""
+    g = normal(15, 4) + 0.2
+    weights = 0.9 ** torch.arange(14, -1, -1.0)
+    found = page.solve_ridge(g, weights, (weights @ g.square()).sqrt().expand(15, -1))
+    equal, used = (steps_of(torch.optim.Adam, g, betas=(0.9, b), eps=0.0)[-1] for b in (0.9, 0.999))
+    assert page.off_by(found, equal) < 1e-9
+    assert page.off_by(found, used) > 0.01
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_with_beta_one_the_printed_memory_sums_and_the_average_keeps_the_newest(page, averaged):
+    G = normal(6, 3, 4)
+    close(page.gathered(G, 1.0, averaged), G[-1] if averaged else G.sum(0))
+    assert not torch.allclose(page.gathered(G, 0.9, averaged), page.gathered(G, 1.0, averaged))
 
 
 def test_the_printed_iteration_rests_elsewhere(page):

@@ -202,11 +202,11 @@ def next_to_the_goal(heights: Mapping[str, Any], early: int = 200) -> Figure:
     """Error above the bottom (steps + 1,) by optimizer on a log axis: the early steps above, all below."""
     fig, axes = _narrow(figure(2, height=5.6))
     looks = {  # line, and the places of its labels
-        "momentum": ("fast", "-", (140, 3e-8), (1500, 1.2e-8)),
-        "Adam, fresh": ("slow", "-", (40, 3e-2), (620, 1e-12)),
-        "Adam with a memory": ("slow", (0, (1, 1.2)), (40, 4e-9), None),
-        "Muon, rate 0.01": ("middle", "-", (110, 6e-3), (150, 1e-2)),
-        "Muon, rate 0.001": ("middle", (0, (1, 1.2)), (110, 3e-5), None),
+        "momentum": ("fast", "-", (120, 8e-10), (1290, 1.4e-8)),
+        "Adam, fresh": ("slow", "-", (40, 3e-2), (30, 2e-14)),
+        "Adam with a memory": ("slow", (0, (1, 1.2)), (35, 2.2e-8), (900, 0.3)),
+        "Muon, rate 0.01": ("middle", "-", (110, 6e-3), (100, 0.02)),
+        "Muon, rate 0.001": ("middle", (0, (1, 1.2)), (110, 2e-5), None),
     }
     for name, (colour, dash, *places) in looks.items():
         found = np.asarray(heights[name])
@@ -219,6 +219,6 @@ def next_to_the_goal(heights: Mapping[str, Any], early: int = 200) -> Figure:
         ax.axhline(found[0], color=COLOUR["ink"], lw=0.8, ls=":")
         ax.set(yscale="log", xlim=(0, limits), ylim=(low, 10), ylabel="error above the bottom")
         ax.minorticks_off()
-    axes[0].text(2, found[0] * 0.6, "the start", fontsize=9, va="top")
+    axes[0].text(early - 2, found[0] * 0.7, "the start", fontsize=9, ha="right", va="top")
     axes[1].set_xlabel("step")
     return fig
