@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain
 from nbhelpers.notebook.exercises.registry import NotAttempted, call, register
 
 CHAPTER = "a-language-model-in-one-sitting"
-
-
-def _explain(complaint: str | None, answer: Any, mistakes: dict[str, Any], compare: Callable) -> str | None:
-    """Replace a general complaint by the message of the mistake that gives exactly this answer."""
-    if complaint is None:
-        return None
-    return next((message for message, result in mistakes.items() if compare(answer, result) is None), complaint)
 
 
 # 1. Which one is better?
@@ -75,7 +68,7 @@ def _check_file(answer: Any) -> str | None:
     }
     if getattr(answer, "free_symbols", None) and "b" in {symbol.name for symbol in answer.free_symbols}:
         return "The size of the file does not depend on how the text is cut: b is not needed."
-    return _explain(compare_expressions(answer, _file), answer, mistakes, compare_expressions)
+    return explain(answer, _file, mistakes, compare_expressions)
 
 
 register(
@@ -108,7 +101,7 @@ def _check_twice(answer: Any) -> str | None:
         "That is the derivative of w'' itself; the loss is squared.": -2 * _h * _w * _left,
         "That is f(w''), not yet its derivative.": _h * _w**2 * _left**4 / 2,
     }
-    return _explain(compare_expressions(answer, _twice), answer, mistakes, compare_expressions)
+    return explain(answer, _twice, mistakes, compare_expressions)
 
 
 register(
@@ -155,9 +148,11 @@ def _check_window(function: Callable) -> str | None:
             "This is the mask with no window.": distance >= 0,
             "True is where a token may look, not where it may not.": ~_window(length, window),
         }
-        complaint = _explain(compare_numbers(answer, _window(length, window)), answer, mistakes, compare_numbers)
+        complaint = explain(answer, _window(length, window), mistakes)
         if complaint:
             return complaint
+        if "bool" not in str(getattr(answer, "dtype", np.asarray(answer).dtype)):
+            return "A mask holds True and False. Yours holds numbers, which PyTorch would take for something else."
     return None
 
 
@@ -176,6 +171,7 @@ register(
         (lambda length, window: np.triu(np.ones((length, length)), 1 - window).astype(bool), "future"),
         (lambda length, window: ~_window(length, window), "may not"),
         (lambda length, window: _window(length, window)[0], "shape"),
+        (lambda length, window: _window(length, window).astype(int), "True and False"),
     ),
 )
 
@@ -230,17 +226,40 @@ def _descents() -> dict[str, type]:
         def move(self, p, state, lr, decay):
             super().move(p, state, self.param_groups[0]["lr"], decay)
 
+    class FirstDecay(Right):
+        def move(self, p, state, lr, decay):
+            super().move(p, state, lr, self.param_groups[0]["momentum_decay"])
+
     class Elsewhere(Base):
         def move(self, p, state, lr, decay):
             state["b"] = decay * state.get("b", 0) + p.grad
             p = p - lr * state["b"]
 
-    found = (Right, Averaged, Forgetful, Own, OneMemory, Uphill, FirstGroup, Elsewhere)
+    class NoCopy(Base):
+        def move(self, p, state, lr, decay):
+            state.setdefault("b", p.grad).mul_(decay).add_(p.grad)
+            p.sub_(lr * state["b"])
+
+    class Overwritten(Base):
+        def move(self, p, state, lr, decay):
+            p.grad.add_(decay * state.get("b", 0))
+            state["b"] = p.grad.clone()
+            p.sub_(lr * state["b"])
+
+    class DotsLeft(Right):
+        def step(self):
+            super().step()
+            return ...
+
+    found = (
+        *(Right, Averaged, Forgetful, Own, OneMemory, Uphill, FirstGroup, FirstDecay),
+        *(Elsewhere, NoCopy, Overwritten, DotsLeft),
+    )
     return {kind.__name__: kind for kind in found}
 
 
 class _Lazily:
-    """A wrong optimizer by name: torch is imported when it is first used, not with the chapter's exercises."""
+    """An optimizer of :func:`_descents` by name: torch is imported when it is first used, not with the chapter's exercises."""
 
     def __init__(self, name: str):
         self.name = name
@@ -249,26 +268,35 @@ class _Lazily:
         return _descents()[self.name](*arguments, **keywords)
 
 
-def _six_steps(kind: Callable) -> np.ndarray:
-    """Where three parameters in two groups are after six steps on a bowl; the third never has a gradient."""
+def _six_steps(kind: Callable) -> tuple[np.ndarray, bool]:
+    """Where three parameters in two groups are after six steps on a bowl; whether a gradient was changed.
+
+    The third parameter never has a gradient. Gradients are cleared in place, so that one kept without a copy shows.
+    """
     import torch
 
     a, b, c = (torch.tensor([x, -x], dtype=torch.float64, requires_grad=True) for x in (1.0, 2.0, 3.0))
-    groups = [{"params": [a, c]}, {"params": [b], "lr": 0.02}]
+    groups = [{"params": [a, c]}, {"params": [b], "lr": 0.02, "momentum_decay": 0.5}]
     tool = call(kind, groups, lr=0.1, momentum_decay=0.8)
+    changed = False
     for step in range(6):
         if step == 4:  # halved, so that it shows whether today's rate applies to old gradients
             for group in tool.param_groups:
                 group["lr"] /= 2
-        tool.zero_grad()
+        tool.zero_grad(set_to_none=False)
         (2 * a.square().sum() + b.square().sum()).backward()
-        if tool.step() is ...:
+        before = [p.detach().clone() for p in (a, b, a.grad, b.grad)]
+        answer = tool.step()
+        if answer is ... and all(torch.equal(p, old) for p, old in zip((a, b), before[:2], strict=True)):
             raise NotAttempted
-    return torch.cat([a, b, c]).detach().numpy()
+        changed |= not all(torch.equal(p.grad, old) for p, old in zip((a, b), before[2:], strict=True))
+    return torch.cat([a, b, c]).detach().numpy(), changed
 
 
 def _check_momentum(kind: Callable) -> str | None:
-    answer, kinds = _six_steps(kind), _descents()
+    (answer, changed), kinds = _six_steps(kind), _descents()
+    if changed:
+        return "step() changes p.grad, or keeps it without a copy and then changes that. Leave p.grad as it was."
     mistakes = {
         "The gradient enters b whole, not by the share 1 - mu.": "Averaged",
         "Nothing is remembered from step to step.": "Forgetful",
@@ -276,16 +304,18 @@ def _check_momentum(kind: Callable) -> str | None:
         "All parameters share one b. Each has its own in self.state[p].": "OneMemory",
         "This goes uphill.": "Uphill",
         'Every group has a rate of its own, group["lr"].': "FirstGroup",
+        'Every group has a decay of its own, group["momentum_decay"].': "FirstDecay",
         "No parameter moved. p = p - … makes a new tensor; change p in place.": "Elsewhere",
     }
-    found = {message: _six_steps(kinds[name]) for message, name in mistakes.items()}
-    return _explain(compare_numbers(answer, _six_steps(kinds["Right"])), answer, found, compare_numbers)
+    found = {message: _six_steps(kinds[name])[0] for message, name in mistakes.items()}
+    return explain(answer, _six_steps(kinds["Right"])[0], found)
 
 
 def _torch_sgd(params, lr, momentum_decay):
     import torch
 
-    return torch.optim.SGD(params, lr=lr, momentum=momentum_decay)
+    groups = [{**group, "momentum": group.get("momentum_decay", momentum_decay)} for group in params]
+    return torch.optim.SGD(groups, lr=lr)
 
 
 register(
@@ -295,7 +325,7 @@ register(
     minutes=12,
     checker=_check_momentum,
     reference=_Lazily("Right"),
-    also_right=(_torch_sgd,),
+    also_right=(_torch_sgd, _Lazily("DotsLeft")),
     wrong=(
         (_Lazily("Averaged"), "share 1 - mu"),
         (_Lazily("Forgetful"), "Nothing is remembered"),
@@ -303,7 +333,10 @@ register(
         (_Lazily("OneMemory"), "share one b"),
         (_Lazily("Uphill"), "uphill"),
         (_Lazily("FirstGroup"), "rate of its own"),
+        (_Lazily("FirstDecay"), "decay of its own"),
         (_Lazily("Elsewhere"), "No parameter moved"),
+        (_Lazily("NoCopy"), "Leave p.grad"),
+        (_Lazily("Overwritten"), "Leave p.grad"),
     ),
 )
 
