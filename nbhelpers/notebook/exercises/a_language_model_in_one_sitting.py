@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import NotAttempted, call, register
 
 CHAPTER = "a-language-model-in-one-sitting"
@@ -259,7 +259,7 @@ def _descents() -> dict[str, type]:
 
 
 class _Lazily:
-    """An optimizer of :func:`_descents` by name: torch is imported when it is first used, not with the chapter's exercises."""
+    """An optimizer of :func:`_descents` by name: torch is imported at first use, not with the exercises."""
 
     def __init__(self, name: str):
         self.name = name
