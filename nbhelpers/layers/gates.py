@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# The longest gradient of a matrix of an MLP memory (``ops.mlp``), since the bounds on η hold for memories of one matrix
+# only. Ours; with keys and values of length 1 most gradients are about 1 long.
+GRADIENT_BOUND = 4.0
 
 def retention(raw: Tensor) -> Tensor:
     """α = exp(−softplus(raw)) = σ(−raw): in (0, 1), no sudden loss for any input."""

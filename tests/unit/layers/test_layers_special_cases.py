@@ -113,6 +113,39 @@ def test_with_self_modification_off_it_is_titans():
     torch.testing.assert_close(state["W1"][:, :, 0], end["W1"], rtol=1e-10, atol=1e-10)
 
 
+LOUD = {
+    "hope": lambda **options: SelfModifyingTitans(16, 2, 16, **options),
+    "hope-inner": lambda **options: SelfModifyingTitans(16, 2, 16, erase="inner", **options),
+    "hope-values": lambda **options: SelfModifyingTitans(16, 2, 16, own_values=False, **options),
+    "hope-momentum": lambda **options: SelfModifyingTitans(16, 2, 16, momentum=True, **options),
+    "titans": lambda **options: Titans(16, 2, 16, memory="mlp", **options),
+}
+
+
+def largest_memory(mixer, size, length=640):
+    """The largest entry of a memory after random tokens, in a mixer whose memory starts ``size`` times as large and
+    whose rates are near their upper end; NaN and infinity count as infinity."""
+    with torch.no_grad():
+        for name, p in mixer.named_parameters():
+            if name.endswith(("W1", "W2")):
+                p *= size
+            elif name == "rate_bias":
+                p.fill_(3.0)
+        _, state = mixer(inputs(1, length, 16))
+    return torch.stack([state[name].abs().max() for name in ("W1", "W2")]).nan_to_num(nan=float("inf")).max()
+
+
+@pytest.mark.parametrize("name", LOUD)
+def test_an_mlp_memory_stays_finite_whatever_its_weights_became(name):
+    """As after a few steps of training at a high rate; without its bound on gradients the memory leaves all bounds."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        mixer = LOUD[name]().double()
+        assert largest_memory(mixer, 4) < 100
+    torch.manual_seed(0)
+    assert largest_memory(LOUD[name](gradient_bound=float("inf")).double(), 4) > 1e6
+
+
 def test_titans_without_momentum_is_the_gated_delta_rule_after_a_change_of_gates():
     """Paper-facts §10.3: θ = α β and v' = v / α, token by token; with equal gates the two differ."""
     q, k, v = (inputs(1, 2, 9, 4, seed=s) for s in (1, 2, 3))
