@@ -17,6 +17,7 @@ from torch.nn import functional as F
 # only. Ours; with keys and values of length 1 most gradients are about 1 long.
 GRADIENT_BOUND = 4.0
 
+
 def retention(raw: Tensor) -> Tensor:
     """α = exp(−softplus(raw)) = σ(−raw): in (0, 1), no sudden loss for any input."""
     return torch.sigmoid(-raw)

@@ -6,7 +6,9 @@ Gradients come from the chunk start, so within a chunk both W₁ and W₂ follow
     W₁:  writes η_t u_t                     at a_t,  erased with η_t / ‖a_t‖²
     W₂:  writes η_t σ'(h_t) ∘ (W₁,ξᵀ u_t)   at k_t,  erased with η_t
 
-each write without its η_t scaled down where it is longer than the bound on gradients. As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
+where a gradient (what is written without its η_t, times its key) that is longer than the bound is scaled down to it.
+
+As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
 token writes carries the factor η_t; with an erase it is taken into the tables, once for all memories. Tables are made
 for all chunks at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes
 alone and follow after the loop, again for all chunks at once.
@@ -100,7 +102,7 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         u2 = _short(_tall(A1.mT @ u1) * slope, memories)
         scale = 1.0 if in_tables else each(rate)
         if bound < inf:
-            u1, u2 = scale * _shrink(u1, bound, a) * u1, scale * _shrink(u2, bound) * u2
+            u1, u2 = scale * _shrink(u1, a, bound) * u1, scale * _shrink(u2, key, bound) * u2
         elif not in_tables:
             u1, u2 = scale * u1, scale * u2
         u2 = _tall(u2)
@@ -141,14 +143,9 @@ def _short(x: Tensor | None, memories: int) -> Tensor | None:
     return None if x is None else x.squeeze(2).unflatten(2, (memories, -1))
 
 
-def _shrink(u: Tensor, bound: float, key: Tensor | None = None) -> Tensor:
-    """What to multiply each column of u (…, D, C) by for u_t key_tᵀ to be no longer than ``bound``: (…, 1, C).
-
-    Without ``key`` for keys of length 1.
-    """
-    square = u.square().sum(-2, keepdim=True)
-    if key is not None:
-        square = square * key.square().sum(-2, keepdim=True)
+def _shrink(u: Tensor, key: Tensor, bound: float) -> Tensor:
+    """What to multiply each column of u (…, D, C) by, so that no u_t key_tᵀ is longer than ``bound``: (…, 1, C)."""
+    square = u.square().sum(-2, keepdim=True) * key.square().sum(-2, keepdim=True)
     return bound * square.clamp_min(bound * bound).rsqrt()
 
 

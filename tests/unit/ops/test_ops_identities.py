@@ -259,6 +259,15 @@ def test_with_bounded_gradients_no_input_makes_an_mlp_memory_grow_faster_than_li
             assert W_after <= (W_before + bound * η) * (1 + 1e-9)
 
 
+def test_the_bound_is_on_the_whole_gradient_for_keys_of_any_length():
+    case = CASE["self_modifying_mlp-bounded"]
+    inputs = random_inputs(case, 0)
+    inputs["keys"] = 3 * inputs["keys"]
+    y, _ = run(case.chunked, inputs, chunk_size=4)
+    same(y, run(case.sequential, inputs, chunk_size=4)[0])
+    differs(y, run(CASE["self_modifying_mlp-own-l2"].chunked, inputs, chunk_size=4)[0])
+
+
 def test_a_gradient_bound_must_be_positive():
     inputs, state = inputs_for("self_modifying_mlp-l2")
     with pytest.raises(ValueError, match="gradient_bound is 0; expected a positive number"):
