@@ -107,7 +107,8 @@ def test_with_self_modification_off_it_is_titans():
     η = gates.learning_rate(raw, α, μ, 4)
     start = ops.mlp_state(*(W[:, 0].expand(2, -1, -1, -1) for W in (layer.written_W1, layer.written_W2)))
     k, v = gates.unit(made["key"]), gates.unit(made["value"])
-    read, end = ops.titans_mlp_sequential(gates.unit(q), k, v, η, α, μ, start, chunk_size=4)
+    rule = {"chunk_size": 4, "gradient_bound": gates.GRADIENT_BOUND}
+    read, end = ops.titans_mlp_sequential(gates.unit(q), k, v, η, α, μ, start, **rule)
     expected = layer.out((layer.norm(read).transpose(1, 2).flatten(2)) * F.silu(layer.output_gate(x)))
     torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(state["W1"][:, :, 0], end["W1"], rtol=1e-10, atol=1e-10)

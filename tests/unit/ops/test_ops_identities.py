@@ -182,6 +182,21 @@ def test_the_factor_of_the_loss_without_a_half_would_diverge():
     assert abs(r**c - 2 * η * (1 - r**c) / (1 - r)) > 1
 
 
+def test_keys_that_turn_through_a_chunk_are_worse_for_l2_than_one_key():
+    """2 P − I is not a contraction although P is; for "dot", whose factor is P, it is one."""
+    chunk, chunks = 64, 8
+    angle = torch.arange(chunks * chunk, dtype=torch.float64) * torch.pi / chunk
+    keys = torch.stack([angle.cos(), angle.sin()], -1)[None, None]
+    ones = torch.ones(1, 1, chunks * chunk, dtype=torch.float64)
+    start = ops.matrix_state(torch.eye(2, dtype=torch.float64)[None, None])
+    size = {}
+    for objective in ("l2", "dot"):
+        options = {"chunk_size": chunk, "objective": objective}
+        _, end = ops.self_modifying(None, keys, 0 * keys, ones, ones, None, start, **options)
+        size[objective] = end["memory"].norm()
+    assert 2.5**chunks < size["l2"] < 3**chunks and size["dot"] < 1
+
+
 @pytest.mark.parametrize("rule", ["titans", "dot"])
 @pytest.mark.parametrize("chunk", [1, 4, 32])
 def test_the_largest_rate_is_where_the_factor_reaches_minus_one(rule, chunk):
