@@ -20,7 +20,7 @@ How (α I − η k kᵀ) multiplies a memory of two matrices is not said in the 
 Even on one repeated unit key η ≤ α does not keep this memory small, as it keeps a matrix: the gradient of W₁ grows with
 ‖σ(W₂ k)‖, that of W₂ with ‖W₁‖, so that each lets the other grow, faster than exponentially. ``gradient_bound`` c does
 whatever the input: the gradient of each matrix, g pᵀ with p = k or â, is scaled down to length c where it is longer.
-Then W p moves to (α − η) W p − η g, no longer than max(‖W p‖, c) for 0 ≤ η ≤ α ≤ 1, and for any keys and every ``erase``
+Then W p moves to (α − η) W p − η g, no longer than max(‖W p‖, c) for 0 ≤ η ≤ α ≤ 1, and for any keys and ``erase``
 ‖W_t‖ ≤ ‖W_{t-1}‖ + η c (derived; momentum adds at most 1 / (1 − μ) times as much). Default: no bound.
 """
 
