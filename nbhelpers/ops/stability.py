@@ -10,8 +10,8 @@ a chunk of c tokens by (α, η constant; derived)
 Stable means: not above 1 in size. Momentum is not in these numbers; it lowers the bound.
 
 For "titans" at α = 1 and for "dot" one key is the worst case. For "l2" it is not: with P = ∏ (I − η k kᵀ) over the
-chunk (α = 1) the memory is multiplied by 2 P − I, whose size reaches 3 where P turns: unit keys that go half a turn in a
-chunk of 64 make it grow by 2.8 a chunk at η = α = 1 (derived and tested).
+chunk (α = 1) the memory is multiplied by 2 P − I, whose size can come near 3: unit keys that go half a turn in a chunk
+of 64 make it grow by 2.8 a chunk at η = α = 1 (derived and tested).
 """
 
 from __future__ import annotations
