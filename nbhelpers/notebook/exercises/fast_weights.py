@@ -152,8 +152,11 @@ register(
 
 
 def _fading_at_once(queries, keys, values, keep):
+    import torch
+
     total = keep.log().cumsum(0)
-    weight = (total[:, None] - total).exp().tril()
+    later = torch.ones(len(keep), len(keep), dtype=torch.bool).triu(1)
+    weight = (total[:, None] - total).masked_fill(later, -torch.inf).exp()
     return (queries @ keys.T * weight) @ values
 
 
