@@ -25,6 +25,7 @@ LOOKS = {
     "gated delta rule": ("fast", "D"),
     "attention": ("middle", "v"),
     "attention, late first": ("middle", "P"),
+    "attention, same gates": ("middle", "X"),
 }
 VALUES = "abcdef"
 
