@@ -15,6 +15,7 @@ from tests.notebooks.definitions import load_definitions
 
 CHAPTER = Path(__file__).resolve().parents[2] / "chapters" / f"{SLUG}.ipynb"
 NAMES = ("remember", "opened", "naming", "some_image", "stories", "start", "read_in_a_loop", "unit", "three_keys")
+RULES = ("linear attention", "fading", "delta rule", "gated delta rule")
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -117,9 +118,7 @@ def test_every_figure_draws():
     shares = {name: torch.rand(4, 5) for name in draw.LOOKS}
     figures = {
         "levels": draw.two_levels(),
-        "maps": draw.three_maps(
-            {name: torch.eye(3) for name in ("linear attention", "delta rule", "gated delta rule")}, ["A→1"] * 6, 2
-        ),
+        "maps": draw.four_maps(dict.fromkeys(RULES, torch.eye(3)), ["A→1"] * 6, 2),
         "trade": draw.trade({"fading": [[0, 1], [50, 60]], "delta rule": [[0, 100]]}),
         "told": draw.told_again([1, 2, 4, 8], shares),
         "crowded": draw.crowded([8, 16, 32, 64], shares, 32),
@@ -133,12 +132,10 @@ def test_every_figure_draws():
 
 
 def test_ties_are_named_in_the_maps():
-    answers = dict.fromkeys(
-        ("linear attention", "delta rule", "gated delta rule"), torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0.0]])
-    )
-    texts = [text.get_text() for text in draw.three_maps(answers, ["A→1"], 1).axes[0].texts]
-    assert texts.count("A? 1 or 3") == 3
-    assert texts.count("B? 3") == 3
+    answers = dict.fromkeys(RULES, torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0.0]]))
+    texts = [text.get_text() for text in draw.four_maps(answers, ["A→1"], 1).axes[0].texts]
+    assert texts.count("A? 1 or 3") == 4
+    assert texts.count("B? 3") == 4
 
 
 def test_exercises_stand_in_the_order_of_the_page():

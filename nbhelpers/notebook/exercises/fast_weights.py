@@ -81,7 +81,7 @@ register(
         compare_expressions,
     ),
     reference=_beta * (1 - _beta) ** (_n - 1),
-    also_right=(_beta * (1 - _beta) ** _n / (1 - _beta),),
+    also_right=(_beta * (1 - _beta) ** _n / (1 - _beta), _beta * sp.exp((_n - 1) * sp.log(1 - _beta))),
     wrong=(
         (_beta * (1 - _beta) ** _n, "One write too many"),
         ((1 - _beta) ** (_n - 1), "strength beta"),

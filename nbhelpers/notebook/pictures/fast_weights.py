@@ -57,39 +57,34 @@ def _box(ax: Axes, x: float, y: float, width: float, height: float, colour: str,
     ax.text(x + 0.5, y + 0.28 * height, says, fontsize=9.5, va="center")
 
 
-def three_maps(answers: Mapping[str, Any], stream: Sequence[str], written: int) -> Figure:
+def four_maps(answers: Mapping[str, Any], stream: Sequence[str], written: int) -> Figure:
     """Heat maps of what memories answer: (3 values, 3 keys) each, rows 1 to 3, columns A to C."""
-    fig, ax = sheet(19, 10.4, inches=4.6)
-    ax.set(ylim=(-0.8, 9.6))
+    fig, ax = sheet(19, 16.4, inches=4.6)
     for place, step in enumerate(stream):
-        done = place < written
-        ax.text(
-            0.5 + 3.1 * place,
-            8.9,
-            step,
-            va="center",
-            fontweight="bold" if done else "normal",
-            color=COLOUR["ink" if done else "muted"],
-        )
+        x, done = 0.5 + 3.1 * place, place < written
+        weight, colour = ("bold", "ink") if done else ("normal", "muted")
+        ax.text(x, 15.6, step, va="center", fontweight=weight, color=COLOUR[colour])
         if done:
-            ax.plot([0.4 + 3.1 * place, 2.5 + 3.1 * place], [8.35, 8.35], color=COLOUR["fast"], lw=2)
-    for left, (name, table) in zip((1.1, 7.5, 13.9), answers.items(), strict=True):
+            ax.plot([x - 0.1, x + 2.0], [15.05, 15.05], color=COLOUR["fast"], lw=2)
+    corners = ((1.1, 8.0), (10.7, 8.0), (1.1, 0.5), (10.7, 0.5))
+    for (left, low), (name, table) in zip(corners, answers.items(), strict=True):
         table = np.asarray(table, dtype=float)
-        ax.text(left, 7.4, name, va="center", fontweight="bold", fontsize=9.5, color=COLOUR[LOOKS[name][0]])
-        box = (left, left + 4.5, 1.4, 5.9)
+        ax.text(left, low + 6.0, name, va="center", fontweight="bold", fontsize=9.5, color=COLOUR[LOOKS[name][0]])
+        box = (left, left + 4.5, low, low + 4.5)
         ax.imshow(np.abs(table), cmap="Oranges", vmin=0, vmax=2.6, extent=box, interpolation="none")
         for row in range(3):
-            ax.text(left - 0.45, 5.15 - 1.5 * row, str(row + 1), ha="center", va="center", color=COLOUR["muted"])
+            y = low + 3.75 - 1.5 * row
+            ax.text(left - 0.45, y, str(row + 1), ha="center", va="center", color=COLOUR["muted"])
             for column in range(3):
                 if abs(table[row, column]) > 0.004:
                     text = f"{table[row, column]:.2f}".replace("-", "\N{MINUS SIGN}").rstrip("0").rstrip(".")
-                    x, y = left + 0.75 + 1.5 * column, 5.15 - 1.5 * row
+                    x = left + 0.75 + 1.5 * column
                     ax.text(x, y, text, ha="center", va="center", fontsize=8.5, color="#24292E")
         for column, key in enumerate("ABC"):
-            ax.text(left + 0.75 + 1.5 * column, 6.4, key, ha="center", va="center", color=COLOUR["muted"])
-        for place, key in enumerate("AB"):
-            says = f"{key}? {_largest(table[:, place])}"
-            ax.text(left, 0.9 - 0.95 * place, says, va="center", fontweight="bold", fontsize=9.5)
+            x = left + 0.75 + 1.5 * column
+            ax.text(x, low + 5.0, key, ha="center", va="center", color=COLOUR["muted"])
+            says = f"{key}? {_largest(table[:, column])}"
+            ax.text(left + 4.9, low + 3.75 - 1.5 * column, says, va="center", fontweight="bold", fontsize=9)
     return fig
 
 
