@@ -25,12 +25,12 @@ from nbhelpers.models import LanguageModel, learn_once, load, recalled
 
 WINDOW = 256  # tokens that the reader with a truncated context sees: the rows of its training
 NEAR, FAR = 128, 512  # a distance inside the window, and one at which nothing of the told sentence is left in it
-DISTANCES = (40, 64, 96, 128, 160, 192, 224, 256, 272, 288, 320, 384, 512, 1024)
-RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.001, 1, 13))
-STEPS = (1, 2, 4, 8)
-COUNT = 128  # facts of an exam
-CHAIN = 16  # facts told one after another
-TEXT = 8, 256  # rows and tokens of held-out text
+DISTANCES = (40, 64, 96, 128, 160, 192, 256, 288, 320, 384, 512, 1024)
+RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.001, 1, 10))
+STEPS = (1, 8)
+COUNT, STUDENTS = 128, 64  # facts that a frozen model is asked for; facts that are told by a step, each to a copy
+CHAIN = 8  # facts told one after another
+TEXT = 4, 256  # rows and tokens of held-out text
 AT_ONCE = 64  # rows that are computed side by side
 
 Changes = dict[str, Tensor]
@@ -140,28 +140,37 @@ def _bits(model: LanguageModel, rows: Tensor, state: Changes | None) -> float:
     return bits_per_byte(nats.item(), rows[:, 1:].numel())
 
 
+def strangers(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> float:
+    """Share of students that give the number they were told to someone whose number they were never told."""
+    asked = exam.rows[FAR][exam.strangers()].clone()
+    asked[:, -DIGITS:] = exam.rows[FAR][:, -DIGITS:]  # a stranger's question, one's own number
+    return share_said(model, asked, WINDOW, changes)
+
+
 def price(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> dict[str, float]:
     """What a step costs elsewhere.
 
     Returns
     -------
-    strangers: share of students that give the number they were told to someone whose number they were never told.
+    strangers: as above.
     others: share that still say a fact, not their own, that stands in the window at distance ``NEAR``.
     bits: bits per byte on the exam's text.
     """
-    others = exam.strangers()
-    asked = exam.rows[FAR][others].clone()
-    asked[:, -DIGITS:] = exam.rows[FAR][:, -DIGITS:]  # a stranger's question, one's own number
     return {
-        "strangers": share_said(model, asked, WINDOW, changes),
-        "others": share_said(model, exam.rows[NEAR][others], WINDOW, changes),
+        "strangers": strangers(model, exam, changes),
+        "others": share_said(model, exam.rows[NEAR][exam.strangers()], WINDOW, changes),
         "bits": bits(model, exam.text, changes),
     }
 
 
-def choose_rate(model: LanguageModel, exam: Exam, steps: int, rates: tuple[float, ...]) -> dict[float, float]:
-    """Recall from far away after ``steps`` steps, by rate: what a rate is chosen by, on validation facts."""
-    return {rate: share_said(model, exam.rows[FAR], WINDOW, learn(model, exam.told, rate, steps)) for rate in rates}
+def try_rates(model: LanguageModel, exam: Exam, steps: int, rates: tuple[float, ...]) -> dict[str, list[float]]:
+    """Recall from far away and strangers after ``steps`` steps, for each rate: what a rate is chosen by."""
+    found: dict[str, list[float]] = {"recall": [], "strangers": []}
+    for rate in rates:
+        changes = learn(model, exam.told, rate, steps)
+        found["recall"].append(share_said(model, exam.rows[FAR], WINDOW, changes))
+        found["strangers"].append(strangers(model, exam, changes))
+    return found
 
 
 def told_in_turn(model: LanguageModel, exam: Exam, rate: float, chain: int) -> list[float]:
@@ -188,26 +197,25 @@ def measure_recall(record: Record) -> Record:
 
 
 def measure_step(record: Record) -> Record:
-    """Write the record of what one, two, … gradient steps bring and cost; each number of steps has its own rate."""
-    settings = {"model": record.config, "window": WINDOW, "distances": list(DISTANCES), "facts": COUNT}
+    """Write the record of what gradient steps bring and cost; each number of steps has its own rate."""
+    settings = {"model": record.config, "window": WINDOW, "distances": list(DISTANCES), "facts": STUDENTS}
     settings |= {"rates": list(RATES), "steps": list(STEPS), "chain": CHAIN}
     bench = Record("bench", f"step.{record.name}", record.seed, settings, record.folder.parent)
     if bench.result is not None:
         return bench
     model = load(record.folder / "model").float()
-    choices = make_exam("validation", COUNT, (FAR,), texts=record.config["texts"])
-    exam = make_exam("test", COUNT, DISTANCES, texts=record.config["texts"])
+    choices = make_exam("validation", STUDENTS, (FAR,), texts=record.config["texts"])
+    exam = make_exam("test", STUDENTS, DISTANCES, texts=record.config["texts"])
     bench.begin()
     found: dict[str, Any] = {}
     for steps in STEPS:
-        scores = choose_rate(model, choices, steps, RATES)
-        rate = max(scores, key=scores.get)
+        tried = try_rates(model, choices, steps, RATES)
+        rate = RATES[tried["recall"].index(max(tried["recall"]))]
         changes = learn(model, exam.told, rate, steps)
         said = {str(d): share for d, share in recall(model, exam, WINDOW, changes).items()}
-        found[str(steps)] = {"rate": rate, "scores": list(scores.values()), "recall": said}
-        found[str(steps)] |= price(model, exam, changes)
+        found[str(steps)] = {"rate": rate, "tried": tried, "recall": said, **price(model, exam, changes)}
     turns = told_in_turn(model, exam, found["1"]["rate"], CHAIN)
-    bench.finish(status="done", steps=found, told_in_turn=turns)
+    bench.finish(status="done", before=price(model, exam, None), steps=found, told_in_turn=turns)
     return bench
 
 

@@ -11,7 +11,6 @@ from nbhelpers.data.facts import DIGITS
 from nbhelpers.evaluation import amnesia
 from nbhelpers.evaluation.amnesia import (
     bits,
-    choose_rate,
     learn,
     main,
     make_exam,
@@ -19,6 +18,7 @@ from nbhelpers.evaluation.amnesia import (
     recall,
     share_said,
     told_in_turn,
+    try_rates,
 )
 from nbhelpers.models import Config, LanguageModel, learn_once
 from nbhelpers.training.settings import configure
@@ -106,8 +106,10 @@ def test_facts_told_in_turn_are_all_learned_by_the_same_students(exam, model, mo
         torch.testing.assert_close(seen[later][0]["0.cms.0.down"], expected["0.cms.0.down"])
 
 
-def test_each_rate_is_scored(exam, model):
-    assert set(choose_rate(model, exam, 1, rates=(0.01, 0.1))) == {0.01, 0.1}
+def test_each_rate_is_scored(exam, monkeypatch):
+    monkeypatch.setattr(amnesia, "learn", lambda model, told, rate, steps: [rate])
+    monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window, changes: changes[0])
+    assert try_rates(None, exam, 1, rates=(0.01, 0.1)) == {"recall": [0.01, 0.1], "strangers": [0.01, 0.1]}
 
 
 def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
@@ -115,7 +117,7 @@ def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
     for name in ("amnesiac.transformer", "amnesiac.gated_deltanet"):
         family = name.split(".")[1]
         train(*configure("amnesiac", [*words, f"to={tmp_path}", f"name={name}", f"family={family}"]))
-    for name, small in {"DISTANCES": (40, 128, 512), "RATES": (0.01, 0.1), "STEPS": (1, 2), "COUNT": 6}.items():
+    for name, small in {"DISTANCES": (40, 128, 512), "RATES": (0.01, 0.1), "STEPS": (1, 2), "COUNT": 6, "STUDENTS": 5}.items():
         monkeypatch.setattr(amnesia, name, small)
     monkeypatch.setattr(amnesia, "CHAIN", 2)
     assert main(str(tmp_path)) == 0
