@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FRAME = 4.6  # inches: a frame behind a slider fits a phone without scrolling
 TICKS = (50, 100, 200, 400, 1000)
+CHANCE = 0.01  # one of the hundred numbers of two digits
+NEVER = 3e7  # tokens: where the axis of periods puts what never changes
 LOOKS = {  # of the models: colour, dash, width
     "window": ("fast", "-", 2.6),
     "stacked": ("middle", (0, (6, 2)), 2.2),
@@ -29,8 +31,7 @@ LOOKS = {  # of the models: colour, dash, width
 def tape(ax: Axes, y: float, distance: int, window: int, length: int, title: str) -> None:
     """One line of text, from ``length`` tokens ago to now: the sentence that told, the question, and the window."""
     ax.add_patch(Rectangle((-length, y), length, 0.34, fc=COLOUR["grid"], lw=0))
-    seen = min(window, length)
-    box = (-seen - 4, y - 0.12), seen + 8, 0.58
+    box = (-window - 4, y - 0.12), window + 8, 0.58
     ax.add_patch(FancyBboxPatch(*box, boxstyle="round,pad=0,rounding_size=6", fc="none", ec=COLOUR["fast"], lw=2))
     inside = distance <= window
     ax.add_patch(Rectangle((-distance, y), 22, 0.34, fc=COLOUR["slow" if inside else "frozen"], lw=0))
@@ -50,17 +51,23 @@ def idea(distances: Mapping[str, int], window: int, length: int) -> Figure:
     return fig
 
 
-def _curve(ax: Axes, distances: Sequence[int], recall: np.ndarray, look: str) -> None:
+def _curve(ax: Axes, distances: Sequence[int], recall: np.ndarray, colour: str, dash, width: float) -> None:
     """Mean over the seeds, with a band from the lowest to the highest."""
-    colour, dash, width = LOOKS[look]
     ax.fill_between(distances, recall.min(0), recall.max(0), color=COLOUR[colour], alpha=0.2, lw=0)
     ax.plot(distances, recall.mean(0), ls=dash, color=COLOUR[colour], lw=width)
 
 
-def _recall_axes(ax: Axes, first: int, last: int) -> None:
-    ax.set(xscale="log", xlim=(first * 0.96, last * 1.04), ylim=(-0.04, 1.06))
+def _share_axis(ax: Axes) -> None:
+    ax.set(ylim=(-0.04, 1.06))
     ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    ax.set_xticks([t for t in TICKS if first <= t <= last], [str(t) for t in TICKS if first <= t <= last])
+
+
+def _recall_axes(ax: Axes, distances: Sequence[int]) -> None:
+    first, last = distances[0], distances[-1]
+    ax.set(xscale="log", xlim=(first * 0.96, last * 1.04), ylabel="facts recalled")
+    _share_axis(ax)
+    shown = [tick for tick in TICKS if first <= tick <= last]
+    ax.set_xticks(shown, [str(tick) for tick in shown])
     ax.minorticks_off()
 
 
@@ -68,49 +75,48 @@ def cliff(distances: Sequence[int], recall: np.ndarray, window: int) -> Figure:
     """Recall of the model with a window, against the distance of the question."""
     fig, ax = figure(height=3.3)
     ax.axvspan(distances[0] * 0.9, window, color=COLOUR["fast"], alpha=0.1, lw=0)
-    _curve(ax, distances, recall, "window")
-    label_line(ax, window * 0.97, 0.3, "inside the window", "fast", ha="right")
-    label_line(ax, window * 1.2, 0.3, "outside", "frozen")
-    _recall_axes(ax, distances[0], distances[-1])
-    ax.set(xlabel="distance of the question, in tokens (log scale)", ylabel="facts recalled")
+    _curve(ax, distances, recall, *LOOKS["window"])
+    ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
+    label_line(ax, window * 0.95, 0.5, "inside the window", "fast", ha="right")
+    label_line(ax, window * 1.25, 0.5, "outside", "frozen")
+    label_line(ax, distances[0], 0.06, "a blind guess: 1 in 100", "ink", fontweight="normal")
+    _recall_axes(ax, distances)
+    ax.set(xlabel="distance of the question, in tokens (log scale)")
     return fig
 
 
 def three(
-    distances: Sequence[int], recall: Mapping[str, np.ndarray], names: Mapping[str, tuple[float, float]]
+    distances: Sequence[int], recall: Mapping[str, np.ndarray], names: Mapping[str, tuple[float, float, str]]
 ) -> Figure:
-    """Recall of the three models; ``names`` gives each label and its place, keyed ``"look: label"``."""
+    """Recall of the three models, keyed as ``LOOKS``; ``names`` gives for each the place of its label and the text."""
     fig, ax = figure(height=3.7)
     for look, curves in recall.items():
-        _curve(ax, distances, curves, look)
-    for text, place in names.items():
-        look, label = text.split(": ", 1)
-        label_line(ax, *place, label, LOOKS[look][0])
-    _recall_axes(ax, distances[0], distances[-1])
-    ax.set(xlabel="distance of the question, in tokens (log scale)", ylabel="facts recalled")
+        _curve(ax, distances, curves, *LOOKS[look])
+    for look, (x, y, text) in names.items():
+        label_line(ax, x, y, text, LOOKS[look][0])
+    ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
+    _recall_axes(ax, distances)
+    ax.set(xlabel="distance of the question, in tokens (log scale)")
     return fig
 
 
 def periods(parts: Mapping[str, tuple[float, str]], brain: Mapping[str, tuple[float, float]]) -> Figure:
-    """Periods on log axes: parts of models in tokens (period, colour), bands of brain waves in seconds (from, to).
-
-    A period of 0.3 or less is drawn at the left edge as "every token, anew"; infinity at the right edge.
-    """
-    fig, (top, bottom) = figure(2, 1, height=4.6, height_ratios=[1.5, 1])
-    edge = 3e7
+    """Periods on log axes: parts of models in tokens (period, colour), bands of brain waves in seconds (from, to)."""
+    fig, (top, bottom) = figure(2, 1, height=4.4, height_ratios=[1.7, 1])
     for row, (name, (period, colour)) in enumerate(reversed(parts.items())):
-        at = min(period, edge)
+        at = min(period, NEVER)
         top.plot([0.3, at], [row, row], color=COLOUR["grid"], lw=1.2, zorder=0)
-        top.plot(at, row, "o" if period < edge else ">", color=COLOUR[colour], ms=9)
-        label_line(top, at * (1.6 if at < 1e4 else 0.62), row, name, colour, ha="left" if at < 1e4 else "right")
+        top.plot(at, row, "o" if period < NEVER else ">", color=COLOUR[colour], ms=9)
+        left = at < 1e4
+        label_line(top, at * (1.7 if left else 0.58), row, name, colour, ha="left" if left else "right")
     top.set(xscale="log", xlim=(0.3, 6e7), ylim=(-0.6, len(parts) - 0.4), yticks=[])
     top.set_xlabel("tokens between two changes (log scale)")
-    top.set_xticks([1, 1e3, 1e6, edge], ["1", "1,000", "1,000,000", "never"])
+    top.set_xticks([1, 1e3, 1e6, NEVER], ["1", "1,000", "1,000,000", "never"])
     for row, (name, (short, long)) in enumerate(reversed(brain.items())):
         bottom.plot([short, long], [row, row], color=COLOUR["data"], lw=7, solid_capstyle="butt")
         label_line(bottom, long * 1.15, row, name, "data")
     bottom.set(xscale="log", xlim=(0.008, 20), ylim=(-0.6, len(brain) - 0.4), yticks=[])
-    bottom.set_xlabel("seconds for one wave (log scale)")
+    bottom.set_xlabel("an analogy, on another clock: seconds for one wave (log scale)")
     bottom.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
     for ax in (top, bottom):
         ax.minorticks_off()
@@ -120,66 +126,71 @@ def periods(parts: Mapping[str, tuple[float, str]], brain: Mapping[str, tuple[fl
 
 def moment(
     distance: int,
-    steps: int,
+    reader: str,
     distances: Sequence[int],
-    recall: Mapping[int, np.ndarray],
-    prices: Mapping[str, Mapping[int, float]],
+    recall: Mapping[str, np.ndarray],
+    prices: Mapping[str, Mapping[str, float]],
     window: int,
 ) -> Figure:
-    """The question at one distance: the tape, recall with and without a step, and what the step cost.
+    """The question at one distance: the tape, recall of the chosen reader and of the first one, and what it costs.
 
-    ``recall`` and each of ``prices`` are keyed by the number of steps; prices are shares from 0 to 1.
+    ``recall`` is keyed by reader, the frozen one first; ``prices`` by what is lost and then by reader, as shares.
     """
-    margins = {"left": 0.13, "right": 0.97, "top": 0.98, "bottom": 0.09, "hspace": 0.5}
+    margins = {"left": 0.15, "right": 0.97, "top": 0.98, "bottom": 0.06, "hspace": 0.55}
     fig, (strip, curve, bill) = figure(
-        3, 1, height=5.4, layout="none", height_ratios=[0.55, 1.7, 1.0], gridspec_kw=margins
+        3, 1, height=5.6, layout="none", height_ratios=[0.5, 1.7, 1.1], gridspec_kw=margins
     )
-    fig.set_size_inches(FRAME, 5.4)
+    fig.set_size_inches(FRAME, 5.6)
     tape(strip, 0, distance, window, 1040, f"told {distance} tokens ago")
     strip.set(xlim=(-1050, 12), ylim=(-0.2, 1.2))
     strip.axis("off")
+    frozen = next(iter(recall))
     curve.axvspan(distances[0] * 0.9, window, color=COLOUR["fast"], alpha=0.1, lw=0)
-    at = list(distances).index(distance)
-    for count, colour, dash in ((0, "frozen", "-"), (1, "slow", "-")):
-        if count <= steps:
-            curve.plot(distances, recall[count], dash, color=COLOUR[colour], lw=2.4)
-    now = float(recall[steps][at])
-    curve.plot(distance, now, "o", color=COLOUR["slow" if steps else "frozen"], ms=10)
-    beside = {"ha": "left", "xytext": (10, 0)} if distance < 500 else {"ha": "right", "xytext": (-8, 12)}
-    curve.annotate(f"{now:.0%}", (distance, now), textcoords="offset points", fontweight="bold", va="center", **beside)
-    _recall_axes(curve, distances[0], distances[-1])
-    curve.set(xlabel="distance of the question, in tokens", ylabel="recalled")
+    for name in dict.fromkeys((frozen, reader)):
+        _curve(curve, distances, recall[name], "frozen" if name == frozen else "slow", "-", 2.4)
+    now = float(recall[reader].mean(0)[list(distances).index(distance)])
+    colour = "frozen" if reader == frozen else "slow"
+    curve.plot(distance, now, "o", color=COLOUR[colour], ms=10)
+    away = {"ha": "right", "xytext": (-9, 0)} if distance > 100 else {"ha": "left", "xytext": (9, 0)}
+    place = {"va": "top" if now > 0.5 else "bottom"} | away | {"xytext": (away["xytext"][0], -5 if now > 0.5 else 5)}
+    curve.annotate(
+        f"{now:.0%}", (distance, now), textcoords="offset points", fontweight="bold", color=COLOUR[colour], **place
+    )
+    _recall_axes(curve, distances)
+    curve.set(xlabel="distance of the question, in tokens")
     names = list(reversed(prices))
-    bill.barh(range(len(names)), [prices[name][steps] for name in names], color=COLOUR["bad"], height=0.5)
+    bill.barh(range(len(names)), [prices[name][reader] for name in names], color=COLOUR["bad"], height=0.4)
     for row, name in enumerate(names):
-        bill.text(0.01, row + 0.36, name, fontsize=8.5, va="bottom", color=COLOUR["ink"])
-        bill.text(prices[name][steps] + 0.015, row, f"{prices[name][steps]:.0%}", fontsize=9, va="center")
-    bill.set(xlim=(0, 1.12), ylim=(-0.5, len(names) - 0.2), yticks=[], xticks=[])
+        bill.text(0.0, row + 0.3, name, fontsize=9, va="bottom", color=COLOUR["ink"])
+        bill.text(prices[name][reader] + 0.015, row, f"{prices[name][reader]:.1%}", fontsize=9, va="center")
+    bill.set(xlim=(0, 1.15), ylim=(-0.4, len(names) - 0.1), yticks=[], xticks=[])
     bill.grid(False)
-    bill.set_xlabel("what it cost")
+    bill.spines["bottom"].set_visible(False)
     return fig
 
 
-def rates(rate: Sequence[float], recall: np.ndarray, strangers: np.ndarray, chosen: float) -> Figure:
-    """Facts recalled after one step, and strangers given the same number, by the size of the step."""
-    fig, ax = figure(height=3.3)
-    for curves, colour, dash in ((recall, "slow", "-"), (strangers, "bad", "--")):
-        ax.fill_between(rate, curves.min(0), curves.max(0), color=COLOUR[colour], alpha=0.18, lw=0)
-        ax.plot(rate, curves.mean(0), dash, color=COLOUR[colour], lw=2.3)
-    ax.axvline(chosen, color=COLOUR["ink"], lw=1)
-    ax.set(
-        xscale="log", ylim=(-0.04, 1.06), xlabel="learning rate of the step (log scale)", ylabel="share of questions"
-    )
-    ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+def rates(rate: Sequence[float], tried: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """One panel a model: facts recalled after a step, and strangers given the same number, by the step's rate."""
+    fig, panels = figure(len(tried), 1, height=2.3 * len(tried), sharex=True)
+    for ax, (title, shares) in zip(panels, tried.items(), strict=True):
+        for name, colour, dash in (("recall", "slow", "-"), ("strangers", "bad", "--")):
+            _curve(ax, rate, shares[name], colour, dash, 2.3)
+        _share_axis(ax)
+        ax.set_title(title)
+        ax.set(xscale="log")
+    label_line(panels[0], rate[0], 0.85, "told fact recalled", "slow")
+    label_line(panels[0], rate[0], 0.65, "strangers given its number (dashed)", "bad")
+    panels[-1].set(xlabel="learning rate of the step (log scale)")
     return fig
 
 
 def in_turn(recall: np.ndarray) -> Figure:
     """Recall of a fact (seeds, facts told since) as more facts are told after it."""
-    fig, ax = figure(height=3.0)
+    fig, ax = figure(height=2.9)
     later = np.arange(recall.shape[1])
     ax.fill_between(later, recall.min(0), recall.max(0), color=COLOUR["slow"], alpha=0.2, lw=0)
     ax.plot(later, recall.mean(0), "o-", color=COLOUR["slow"])
-    ax.set(xlabel="facts told since, one step each", ylabel="facts recalled", ylim=(-0.04, 1.06))
-    ax.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
+    ax.set(xlabel="facts told since, one step each", ylabel="first fact recalled", xticks=later)
+    _share_axis(ax)
     return fig

@@ -117,7 +117,13 @@ def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
     for name in ("amnesiac.transformer", "amnesiac.gated_deltanet"):
         family = name.split(".")[1]
         train(*configure("amnesiac", [*words, f"to={tmp_path}", f"name={name}", f"family={family}"]))
-    for name, small in {"DISTANCES": (40, 128, 512), "RATES": (0.01, 0.1), "STEPS": (1, 2), "COUNT": 6, "STUDENTS": 5}.items():
+    for name, small in {
+        "DISTANCES": (40, 128, 512),
+        "RATES": (0.01, 0.1),
+        "STEPS": (1, 2),
+        "COUNT": 6,
+        "STUDENTS": 5,
+    }.items():
         monkeypatch.setattr(amnesia, name, small)
     monkeypatch.setattr(amnesia, "CHAIN", 2)
     assert main(str(tmp_path)) == 0
