@@ -29,6 +29,7 @@ DISTANCES = (40, 64, 96, 128, 160, 192, 256, 288, 320, 384, 512, 1024)
 RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.001, 1, 10))
 STEPS = (1, 8)
 COUNT, STUDENTS = 128, 64  # facts that a frozen model is asked for; facts that are told by a step, each to a copy
+OTHERS = 2  # more facts that a row tells, unless the model was trained on fewer
 CHAIN = 8  # facts told one after another
 TEXT = 4, 256  # rows and tokens of held-out text
 AT_ONCE = 64  # rows that are computed side by side
@@ -67,7 +68,7 @@ class Exam:
 
 
 def make_exam(
-    part: str, count: int, distances: tuple[int, ...], *, texts: str = "fiction", seed: int = 0, least: int = WINDOW
+    part: str, count: int, distances: tuple[int, ...], *, texts: str = "fiction", seed: int = 0, others: int = OTHERS
 ) -> Exam:
     """An exam on facts and text of one part; the same for the same seed.
 
@@ -77,10 +78,13 @@ def make_exam(
     count: N, facts.
     distances: at which they are asked for.
     texts: a domain of ``nbhelpers.data.texts``.
-    least: tokens that are read at the least.
+    others: facts that each row tells besides, where they fit.
     """
     filler = Filler(texts, part)
-    made = {distance: probes(filler, distance, count, part, least=least, seed=seed) for distance in distances}
+    made = {
+        distance: probes(filler, distance, count, part, least=WINDOW, others=others, seed=seed)
+        for distance in distances
+    }
     facts = [one.fact for one in made[distances[0]]]
     generator = np.random.default_rng(seed)
     text = np.stack([filler(TEXT[1], generator) for _ in range(TEXT[0])]).astype(np.int64)
@@ -182,6 +186,12 @@ def told_in_turn(model: LanguageModel, exam: Exam, rate: float, chain: int) -> l
     return found
 
 
+def exam_for(record: Record, part: str, count: int, distances: tuple[int, ...]) -> Exam:
+    """An exam whose rows tell no more facts than those that the model was trained on."""
+    others = min(OTHERS, record.config["facts"] - 1)
+    return make_exam(part, count, distances, texts=record.config["texts"], others=others)
+
+
 def measure_recall(record: Record) -> Record:
     """Write the record of a model's recall by distance, with its weights frozen."""
     window = None if record.name.endswith(("sliding", "gated_deltanet")) else WINDOW
@@ -190,7 +200,7 @@ def measure_recall(record: Record) -> Record:
     if bench.result is None:
         model = load(record.folder / "model").float()
         bench.begin()
-        exam = make_exam("test", COUNT, DISTANCES, texts=record.config["texts"])
+        exam = exam_for(record, "test", COUNT, DISTANCES)
         found = recall(model, exam, window)
         bench.finish(status="done", recall={str(d): share for d, share in found.items()}, **price(model, exam, None))
     return bench
@@ -204,8 +214,8 @@ def measure_step(record: Record) -> Record:
     if bench.result is not None:
         return bench
     model = load(record.folder / "model").float()
-    choices = make_exam("validation", STUDENTS, (FAR,), texts=record.config["texts"])
-    exam = make_exam("test", STUDENTS, DISTANCES, texts=record.config["texts"])
+    choices = exam_for(record, "validation", STUDENTS, (FAR,))
+    exam = exam_for(record, "test", STUDENTS, DISTANCES)
     bench.begin()
     found: dict[str, Any] = {}
     for steps in STEPS:

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from nbhelpers.core.records import open_record
-from nbhelpers.data.facts import DIGITS
+from nbhelpers.core.records import Record, open_record
+from nbhelpers.data.facts import DIGITS, TOLD
 from nbhelpers.evaluation import amnesia
 from nbhelpers.evaluation.amnesia import (
+    OTHERS,
     bits,
+    exam_for,
     learn,
     main,
     make_exam,
@@ -110,6 +112,15 @@ def test_each_rate_is_scored(exam, monkeypatch):
     monkeypatch.setattr(amnesia, "learn", lambda model, told, rate, steps: [rate])
     monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window, changes: changes[0])
     assert try_rates(None, exam, 1, rates=(0.01, 0.1)) == {"recall": [0.01, 0.1], "strangers": [0.01, 0.1]}
+
+
+def test_a_model_is_asked_about_no_more_facts_than_it_was_trained_on():
+    few, many = (Record("train", "x", 0, {"facts": facts, "texts": "fiction"}) for facts in (1, 4))
+    tellings = [
+        [sum(bytes(row.tolist()).count(form.split("{")[0].encode()) for form in TOLD) for row in exam.rows[128]]
+        for exam in (exam_for(record, "test", 6, (128,)) for record in (few, many))
+    ]
+    assert set(tellings[0]) == {1} and max(tellings[1]) == 1 + OTHERS
 
 
 def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
