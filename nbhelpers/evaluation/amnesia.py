@@ -29,7 +29,9 @@ DISTANCES = (40, 64, 96, 128, 160, 192, 256, 288, 320, 384, 512, 1024)
 RATES = tuple(float(f"{rate:.2g}") for rate in np.geomspace(0.001, 1, 10))
 STEPS = (1, 8)
 COUNT, STUDENTS = 128, 64  # facts that a frozen model is asked for; facts that are told by a step, each to a copy
-OTHERS = 2  # more facts that a row tells, unless the model was trained on fewer
+OTHERS = {"gated_deltanet": 0}  # by family: more facts that a row tells; where not named:
+MOST_OTHERS = 2
+LOADS = (1, 2, 3, 4, 6, 8)  # facts that a row tells, where it is their number that is varied
 CHAIN = 8  # facts told one after another
 TEXT = 4, 256  # rows and tokens of held-out text
 AT_ONCE = 64  # rows that are computed side by side
@@ -68,7 +70,13 @@ class Exam:
 
 
 def make_exam(
-    part: str, count: int, distances: tuple[int, ...], *, texts: str = "fiction", seed: int = 0, others: int = OTHERS
+    part: str,
+    count: int,
+    distances: tuple[int, ...],
+    *,
+    texts: str = "fiction",
+    seed: int = 0,
+    others: int = MOST_OTHERS,
 ) -> Exam:
     """An exam on facts and text of one part; the same for the same seed.
 
@@ -187,22 +195,37 @@ def told_in_turn(model: LanguageModel, exam: Exam, rate: float, chain: int) -> l
 
 
 def exam_for(record: Record, part: str, count: int, distances: tuple[int, ...]) -> Exam:
-    """An exam whose rows tell no more facts than those that the model was trained on."""
-    others = min(OTHERS, record.config["facts"] - 1)
-    return make_exam(part, count, distances, texts=record.config["texts"], others=others)
+    """An exam for a model of a record: a state of one size is asked about one fact at a time."""
+    return make_exam(part, count, distances, texts=record.config["texts"], others=others_for(record))
+
+
+def others_for(record: Record) -> int:
+    """More facts that a row of an exam tells; how many a state can hold is another question (``recall_by_load``)."""
+    return OTHERS.get(record.config["model"]["family"], MOST_OTHERS)
+
+
+def recall_by_load(model: LanguageModel, texts: str, window: int | None) -> dict[int, float]:
+    """Share of facts said at distance ``WINDOW``, by the number of facts that a row tells."""
+    found = {}
+    for facts in LOADS:
+        exam = make_exam("test", COUNT, (WINDOW,), texts=texts, others=facts - 1)
+        found[facts] = share_said(model, exam.rows[WINDOW], window)
+    return found
 
 
 def measure_recall(record: Record) -> Record:
     """Write the record of a model's recall by distance, with its weights frozen."""
     window = None if record.name.endswith(("sliding", "gated_deltanet")) else WINDOW
     settings = {"model": record.config, "window": window, "distances": list(DISTANCES), "facts": COUNT}
+    settings |= {"others": others_for(record), "loads": list(LOADS)}
     bench = Record("bench", f"recall.{record.name}", record.seed, settings, record.folder.parent)
     if bench.result is None:
         model = load(record.folder / "model").float()
         bench.begin()
-        exam = exam_for(record, "test", COUNT, DISTANCES)
-        found = recall(model, exam, window)
-        bench.finish(status="done", recall={str(d): share for d, share in found.items()}, **price(model, exam, None))
+        found = recall(model, exam_for(record, "test", COUNT, DISTANCES), window)
+        loads = recall_by_load(model, record.config["texts"], window)
+        by_number = [{str(number): share for number, share in some.items()} for some in (found, loads)]
+        bench.finish(status="done", recall=by_number[0], recall_by_load=by_number[1])
     return bench
 
 

@@ -10,7 +10,7 @@ from nbhelpers.core.records import Record, open_record
 from nbhelpers.data.facts import DIGITS, TOLD
 from nbhelpers.evaluation import amnesia
 from nbhelpers.evaluation.amnesia import (
-    OTHERS,
+    LOADS,
     bits,
     exam_for,
     learn,
@@ -18,6 +18,7 @@ from nbhelpers.evaluation.amnesia import (
     make_exam,
     price,
     recall,
+    recall_by_load,
     share_said,
     told_in_turn,
     try_rates,
@@ -114,13 +115,23 @@ def test_each_rate_is_scored(exam, monkeypatch):
     assert try_rates(None, exam, 1, rates=(0.01, 0.1)) == {"recall": [0.01, 0.1], "strangers": [0.01, 0.1]}
 
 
-def test_a_model_is_asked_about_no_more_facts_than_it_was_trained_on():
-    few, many = (Record("train", "x", 0, {"facts": facts, "texts": "fiction"}) for facts in (1, 4))
-    tellings = [
-        [sum(bytes(row.tolist()).count(form.split("{")[0].encode()) for form in TOLD) for row in exam.rows[128]]
-        for exam in (exam_for(record, "test", 6, (128,)) for record in (few, many))
-    ]
-    assert set(tellings[0]) == {1} and max(tellings[1]) == 1 + OTHERS
+def tellings(rows):
+    """How many facts each row tells."""
+    return [sum(bytes(row.tolist()).count(form.split("{")[0].encode()) for form in TOLD) for row in rows]
+
+
+def test_a_state_of_one_size_is_asked_about_one_fact_at_a_time():
+    for family, most in (("gated_deltanet", 1), ("transformer", 3)):
+        record = Record("train", "x", 0, {"model": {"family": family}, "texts": "fiction"})
+        assert max(tellings(exam_for(record, "test", 6, (256,)).rows[256])) == most
+
+
+def test_recall_by_load_tells_so_many_facts(monkeypatch):
+    told = []
+    monkeypatch.setattr(amnesia, "COUNT", 4)
+    monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window: told.append(tellings(rows)) or len(told))
+    assert recall_by_load(None, "fiction", 256) == {facts: i for i, facts in enumerate(LOADS, 1)}
+    assert told == [[facts] * 4 for facts in LOADS]
 
 
 def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
