@@ -100,6 +100,18 @@ def three(
     return fig
 
 
+def load(loads: Sequence[int], recall: Mapping[str, np.ndarray], names: Mapping[str, str]) -> Figure:
+    """Recall (seeds, loads) against the number of facts that a row tells, keyed as ``LOOKS``."""
+    fig, ax = figure(height=3.0)
+    for look, shares in recall.items():
+        _curve(ax, loads, shares, *LOOKS[look])
+        label_line(ax, loads[-1], shares.mean(0)[-1] - 0.09, names[look], LOOKS[look][0], ha="right")
+    ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
+    ax.set(xlabel="facts told in the row", ylabel="facts recalled", xticks=loads)
+    _share_axis(ax)
+    return fig
+
+
 def periods(parts: Mapping[str, tuple[float, str]], brain: Mapping[str, tuple[float, float]]) -> Figure:
     """Periods on log axes: parts of models in tokens (period, colour), bands of brain waves in seconds (from, to)."""
     fig, (top, bottom) = figure(2, 1, height=4.4, height_ratios=[1.7, 1])
