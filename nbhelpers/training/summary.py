@@ -17,8 +17,8 @@ def summarise(to: str | Path = RUNS, kind: str = "train") -> list[dict[str, Any]
     """One row an experiment (same name, same config but for the seed), the best mean first.
 
     A row holds ``name``, ``config`` (hash), ``task``, ``learning_rate``, ``parameters``, ``tokens``, ``seeds`` (how
-    many), ``tokens_per_second`` (median), and for ``validation`` and ``test`` the mean over the seeds by domain, with the
-    sample standard deviation of the domains' mean under ``validation_spread`` and ``test_spread`` (None for one
+    many), ``tokens_per_second`` (median), and for ``validation`` and ``test`` the mean over the seeds by domain, with
+    the sample standard deviation of the domains' mean under ``validation_spread`` and ``test_spread`` (None for one
     seed). Runs that diverged are counted under ``diverged``.
     """
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
