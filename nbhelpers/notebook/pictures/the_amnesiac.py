@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from nbhelpers.notebook.figures import COLOUR, figure, label_line
 
@@ -31,8 +31,7 @@ LOOKS = {  # of the models: colour, dash, width
 def tape(ax: Axes, y: float, distance: int, window: int, length: int, title: str) -> None:
     """One line of text, from ``length`` tokens ago to now: the sentence that told, the question, and the window."""
     ax.add_patch(Rectangle((-length, y), length, 0.34, fc=COLOUR["grid"], lw=0))
-    box = (-window - 4, y - 0.12), window + 8, 0.58
-    ax.add_patch(FancyBboxPatch(*box, boxstyle="round,pad=0,rounding_size=6", fc="none", ec=COLOUR["fast"], lw=2))
+    ax.add_patch(Rectangle((-window - 3, y - 0.1), window + 6, 0.54, fc="none", ec=COLOUR["fast"], lw=2))
     inside = distance <= window
     ax.add_patch(Rectangle((-distance, y), 22, 0.34, fc=COLOUR["slow" if inside else "frozen"], lw=0))
     ax.add_patch(Rectangle((-16, y), 16, 0.34, fc=COLOUR["ink"], lw=0))
@@ -148,7 +147,7 @@ def moment(
 
     ``recall`` is keyed by reader, the frozen one first; ``prices`` by what is lost and then by reader, as shares.
     """
-    margins = {"left": 0.15, "right": 0.97, "top": 0.98, "bottom": 0.06, "hspace": 0.55}
+    margins = {"left": 0.2, "right": 0.97, "top": 0.98, "bottom": 0.06, "hspace": 0.55}
     fig, (strip, curve, bill) = figure(
         3, 1, height=5.6, layout="none", height_ratios=[0.5, 1.7, 1.1], gridspec_kw=margins
     )
