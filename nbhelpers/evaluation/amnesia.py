@@ -64,6 +64,26 @@ class Exam:
             found.append(next(j for j in order if self._differ(fact, self.facts[j])))
         return found
 
+    def chains(self, length: int) -> Tensor:
+        """For each fact the places of itself and of the facts told after it, (N, length): all with other numbers.
+
+        Raises
+        ------
+        ValueError
+            If the exam has fewer numbers.
+        """
+        numbers = len({fact.value for fact in self.facts})
+        if length > numbers:
+            raise ValueError(f"length={length}: the facts of this exam have {numbers} different numbers, so no more.")
+        found = []
+        for i in range(len(self.facts)):
+            chain: list[int] = []
+            for j in (*range(i, len(self.facts)), *range(i)):
+                if len(chain) < length and all(self._differ(self.facts[j], self.facts[k]) for k in chain):
+                    chain.append(j)
+            found.append(chain)
+        return torch.tensor(found)
+
     @staticmethod
     def _differ(one: Fact, other: Fact) -> bool:
         return one.name != other.name and one.value != other.value
@@ -116,10 +136,15 @@ def share_said(
     model: LanguageModel, rows: Tensor, window: int | None = None, changes: list[Changes] | None = None
 ) -> float:
     """Share of rows (N, T) whose last ``DIGITS`` tokens the model would write."""
+    return _said(model, rows, window, changes).double().mean().item()
+
+
+def _said(model: LanguageModel, rows: Tensor, window: int | None, changes: list[Changes] | None) -> Tensor:
+    """Which rows (N,) those are."""
     groups = rows.split(AT_ONCE)
     states = [None] * len(groups) if changes is None else changes
     said = [recalled(model, some, DIGITS, window, state) for some, state in zip(groups, states, strict=True)]
-    return torch.cat(said).double().mean().item()
+    return torch.cat(said)
 
 
 def learn(
@@ -152,11 +177,27 @@ def _bits(model: LanguageModel, rows: Tensor, state: Changes | None) -> float:
     return bits_per_byte(nats.item(), rows[:, 1:].numel())
 
 
-def strangers(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> float:
-    """Share of students that give the number they were told to someone whose number they were never told."""
+def strangers(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> dict[str, float]:
+    """Share of students that give the number they were told to someone whose number they were never told.
+
+    Returns
+    -------
+    strangers: of all of them.
+    strangers_unseen: of those whose window does not show that number for another reason (some other fact has it).
+    """
     asked = exam.rows[FAR][exam.strangers()].clone()
     asked[:, -DIGITS:] = exam.rows[FAR][:, -DIGITS:]  # a stranger's question, one's own number
-    return share_said(model, asked, WINDOW, changes)
+    said = _said(model, asked, WINDOW, changes)
+    return {
+        "strangers": said.double().mean().item(),
+        "strangers_unseen": said[~in_view(asked)].double().mean().item(),
+    }
+
+
+def in_view(rows: Tensor) -> Tensor:
+    """Which rows (N, T) show their last ``DIGITS`` tokens somewhere else in the window too: (N,) bool."""
+    texts = [bytes(row[-WINDOW - 1 :].tolist()) for row in rows]
+    return torch.tensor([text[-DIGITS:] in text[:-DIGITS] for text in texts])
 
 
 def price(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> dict[str, float]:
@@ -164,33 +205,37 @@ def price(model: LanguageModel, exam: Exam, changes: list[Changes] | None) -> di
 
     Returns
     -------
-    strangers: as above.
+    strangers, strangers_unseen: as above.
     others: share that still say a fact, not their own, that stands in the window at distance ``NEAR``.
     bits: bits per byte on the exam's text.
     """
     return {
-        "strangers": strangers(model, exam, changes),
+        **strangers(model, exam, changes),
         "others": share_said(model, exam.rows[NEAR][exam.strangers()], WINDOW, changes),
         "bits": bits(model, exam.text, changes),
     }
 
 
 def try_rates(model: LanguageModel, exam: Exam, steps: int, rates: tuple[float, ...]) -> dict[str, list[float]]:
-    """Recall from far away and strangers after ``steps`` steps, for each rate: what a rate is chosen by."""
-    found: dict[str, list[float]] = {"recall": [], "strangers": []}
+    """Recall from far away, strangers, and bits per byte on a row of text after ``steps`` steps, for each rate."""
+    found: dict[str, list[float]] = {"recall": [], "strangers": [], "strangers_unseen": [], "bits": []}
     for rate in rates:
         changes = learn(model, exam.told, rate, steps)
-        found["recall"].append(share_said(model, exam.rows[FAR], WINDOW, changes))
-        found["strangers"].append(strangers(model, exam, changes))
+        share = share_said(model, exam.rows[FAR], WINDOW, changes)
+        shares = {"recall": share, **strangers(model, exam, changes), "bits": bits(model, exam.text[:1], changes)}
+        for name, value in shares.items():
+            found[name].append(value)
     return found
 
 
-def told_in_turn(model: LanguageModel, exam: Exam, rate: float, chain: int) -> list[float]:
-    """Recall of a fact after it was learned, after one more was, … up to ``chain`` facts in all, a step each."""
-    changes, found = None, []
-    for later in range(chain):
-        changes = learn(model, exam.told.roll(-later, 0), rate, 1, changes)
-        found.append(share_said(model, exam.rows[FAR], WINDOW, changes))
+def told_in_turn(model: LanguageModel, exam: Exam, rate: float, length: int) -> dict[str, list[float]]:
+    """Recall of the first fact and of the last one, after 1, 2, … up to ``length`` facts, each by one more step."""
+    chains, changes = exam.chains(length), None
+    found: dict[str, list[float]] = {"first": [], "last": []}
+    for now in chains.T:
+        changes = learn(model, exam.told[now], rate, 1, changes)
+        for name, asked in (("first", chains[:, 0]), ("last", now)):
+            found[name].append(share_said(model, exam.rows[FAR][asked], WINDOW, changes))
     return found
 
 

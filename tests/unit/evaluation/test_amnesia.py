@@ -65,8 +65,23 @@ def test_a_student_that_says_one_number_to_all(exam, monkeypatch):
     changes = [{"value": torch.tensor([list(fact.value.encode()) for fact in exam.facts])}]
     assert share_said(Sees(), exam.rows[512], 256, changes) == 1
     cost = price(Sees(), exam, changes)
-    assert cost == {"strangers": 1, "others": 0, "bits": 2}
-    assert price(Sees(), exam, None) == {"strangers": 0, "others": 1, "bits": 2}
+    assert cost == {"strangers": 1, "strangers_unseen": 1, "others": 0, "bits": 2}
+    assert price(Sees(), exam, None) == {"strangers": 0, "strangers_unseen": 0, "others": 1, "bits": 2}
+
+
+def test_a_number_in_view_is_one_that_the_window_shows():
+    line = torch.full((2, 300), ord("."))
+    line[:, -2:] = torch.tensor([ord("4"), ord("7")])
+    line[0, 44:46] = line[0, -2:]  # the first token of the window is number 43
+    line[1, 42:44] = line[1, -2:]
+    assert amnesia.in_view(line).tolist() == [True, False]
+
+
+def test_strangers_that_see_the_number_anyway_are_left_out(exam, monkeypatch):
+    monkeypatch.setattr(amnesia, "in_view", lambda rows: torch.arange(len(rows)) < 3)
+    monkeypatch.setattr(amnesia, "_said", lambda model, rows, window, changes: torch.arange(len(rows)) < 6)
+    found = amnesia.strangers(None, exam, None)
+    assert found == {"strangers": 6 / 12, "strangers_unseen": 3 / 9}
 
 
 def test_a_stranger_has_another_name_and_another_number(exam):
@@ -102,17 +117,46 @@ def test_bits_of_students_that_did_not_move_are_the_models(exam, model):
 def test_facts_told_in_turn_are_all_learned_by_the_same_students(exam, model, monkeypatch):
     seen = []
     monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window, changes: seen.append(changes) or 0.5)
-    assert told_in_turn(model, exam, 0.05, chain=3) == [0.5] * 3
-    expected = None
+    assert told_in_turn(model, exam, 0.05, 3) == {"first": [0.5] * 3, "last": [0.5] * 3}
+    expected, chains = None, exam.chains(3)
     for later in range(3):
-        expected = learn_once(model, exam.told.roll(-later, 0), 0.05, expected)
-        torch.testing.assert_close(seen[later][0]["0.cms.0.down"], expected["0.cms.0.down"])
+        expected = learn_once(model, exam.told[chains[:, later]], 0.05, expected)
+        for asked in seen[2 * later : 2 * later + 2]:
+            torch.testing.assert_close(asked[0]["0.cms.0.down"], expected["0.cms.0.down"])
+
+
+def test_a_chain_begins_with_the_fact_and_repeats_no_number(exam):
+    length = 4
+    for i, chain in enumerate(exam.chains(length).tolist()):
+        told = [exam.facts[j] for j in chain]
+        assert chain[0] == i
+        assert len({fact.value for fact in told}) == len({fact.name for fact in told}) == length
+    with pytest.raises(ValueError, match="different numbers"):
+        exam.chains(11)
+
+
+def test_first_and_last_are_asked_of_the_right_facts(exam, model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window, changes: asked.append(rows) or 0.0)
+    told_in_turn(model, exam, 0.05, 2)
+    first, last = exam.chains(2).T
+    for rows, expected in zip(asked, (first, first, first, last), strict=True):
+        assert torch.equal(rows, exam.rows[512][expected])
 
 
 def test_each_rate_is_scored(exam, monkeypatch):
     monkeypatch.setattr(amnesia, "learn", lambda model, told, rate, steps: [rate])
     monkeypatch.setattr(amnesia, "share_said", lambda model, rows, window, changes: changes[0])
-    assert try_rates(None, exam, 1, rates=(0.01, 0.1)) == {"recall": [0.01, 0.1], "strangers": [0.01, 0.1]}
+    monkeypatch.setattr(amnesia, "bits", lambda model, text, changes: 10 * changes[0])
+    monkeypatch.setattr(
+        amnesia, "strangers", lambda model, exam, changes: {"strangers": changes[0], "strangers_unseen": 2 * changes[0]}
+    )
+    assert try_rates(None, exam, 1, rates=(0.01, 0.1)) == {
+        "recall": [0.01, 0.1],
+        "strangers": [0.01, 0.1],
+        "strangers_unseen": [0.02, 0.2],
+        "bits": [0.1, 1.0],
+    }
 
 
 def tellings(rows):
@@ -153,7 +197,7 @@ def test_what_was_measured_is_recorded_once(tmp_path, monkeypatch):
     assert set(found) == {"recall.amnesiac.transformer", "recall.amnesiac.gated_deltanet", "step.amnesiac.transformer"}
     assert [found[name].config["window"] for name in sorted(found)] == [None, 256, 256]
     step = found["step.amnesiac.transformer"].result
-    assert set(step["steps"]) == {"1", "2"} and len(step["told_in_turn"]) == 2
+    assert set(step["steps"]) == {"1", "2"} and len(step["told_in_turn"]["last"]) == 2
     assert set(step["steps"]["1"]["recall"]) == {"40", "128", "512"}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("bench-*/result.json")}
     main(str(tmp_path))
