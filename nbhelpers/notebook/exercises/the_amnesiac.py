@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 
 from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
-from nbhelpers.notebook.exercises.registry import call, register
+from nbhelpers.notebook.exercises.registry import NotAttempted, attempted, call, register
 
 CHAPTER = "the-amnesiac"
 
@@ -85,17 +85,17 @@ register(
 
 # 4. What a stranger sees
 
-_v, _y, _s, _l = sp.symbols("v y s l")
+_v, _y, _a_q, _l = sp.symbols("v y a l")
 
 
 def _check_stranger(answer: Any) -> str | None:
     mistakes = {
         "That is the change of the answer that was told, not of the stranger's.": _v - _y,
-        "The rate is missing: the one that gets the told answer exactly right is 1/l.": (_v - _y) * _s,
-        "The overlap is divided by its square length l, not the other way round.": (_v - _y) * _l / _s,
-        "Divide by l once: the rate is 1/l, and s stands as it is.": (_v - _y) * _s / _l**2,
+        "The rate is missing: the one that gets the told answer exactly right is 1/l.": (_v - _y) * _a_q,
+        "The overlap is divided by its square length l, not the other way round.": (_v - _y) * _l / _a_q,
+        "Divide by l once: the rate is 1/l, and a stands as it is.": (_v - _y) * _a_q / _l**2,
     }
-    return explain(answer, (_v - _y) * _s / _l, mistakes, compare_expressions)
+    return explain(answer, (_v - _y) * _a_q / _l, mistakes, compare_expressions)
 
 
 register(
@@ -104,13 +104,13 @@ register(
     stars=2,
     minutes=8,
     checker=_check_stranger,
-    reference=(_v - _y) * _s / _l,
-    also_right=("(v - y)*s/l", _s / _l * _v - _s / _l * _y),
+    reference=(_v - _y) * _a_q / _l,
+    also_right=("(v - y)*a/l", _a_q / _l * _v - _a_q / _l * _y),
     wrong=(
         (_v - _y, "not of the stranger's"),
-        ((_v - _y) * _s, "rate is missing"),
-        ((_y - _v) * _s / _l, "sign"),
-        ((_v - _y) * _l / _s, "other way round"),
+        ((_v - _y) * _a_q, "rate is missing"),
+        ((_y - _v) * _a_q / _l, "sign"),
+        ((_v - _y) * _l / _a_q, "other way round"),
     ),
 )
 
@@ -149,21 +149,31 @@ def _tell_upwards(W, h, told, rate):
     return 2 * W - _tell(W, h, told, rate)
 
 
+def _tell_in_place(W, h, told, rate):
+    W[:] = _tell(W, h, told, rate)
+
+
 def _check_tell(function: Callable) -> str | None:
-    for seed, (tokens, width) in enumerate([(4, 3), (10, 5), (3, 3)]):
+    for seed, (tokens, width, rate) in enumerate([(4, 3, 0.7), (10, 5, 0.2), (3, 3, 1.5)]):
         random = np.random.default_rng(seed)
         W, h, told = random.normal(size=(tokens, width)), random.normal(size=width), int(random.integers(tokens))
-        answer = call(function, W.copy(), h.copy(), told, 0.7)
+        given = W.copy()
+        answer = function(given, h.copy(), told, rate)
+        if answer is None and not np.array_equal(given, W):
+            return "You changed W where it stands and returned nothing: end with `return W`."
+        if not attempted(answer):
+            raise NotAttempted
         mistakes = {
             "Only the told token's row moves. The softmax also lowers all others.": _tell_only,
             "The chances p are missing: a token that is expected already needs no push.": _tell_blindly,
             "The sign is wrong: the told token becomes less likely.": _tell_upwards,
+            "The rate has to be the one that is given.": lambda W, h, told, rate: _tell(W, h, told, 0.7),
             "That is the gradient alone; the step is W minus the rate times it.": (
                 lambda W, h, told, rate: (W - _tell(W, h, told, rate)) / rate
             ),
         }
-        results = {message: make(W, h, told, 0.7) for message, make in mistakes.items()}
-        if complaint := explain(answer, _tell(W, h, told, 0.7), results):
+        results = {message: make(W, h, told, rate) for message, make in mistakes.items()}
+        if complaint := explain(answer, _tell(W, h, told, rate), results):
             return complaint
     return None
 
@@ -181,6 +191,8 @@ register(
         (_tell_blindly, "chances p are missing"),
         (_tell_upwards, "sign"),
         (lambda *given: _tell(*given).T, "transposed"),
+        (lambda W, h, told, rate: _tell(W, h, told, 0.7), "rate"),
+        (_tell_in_place, "return W"),
     ),
 )
 
@@ -196,6 +208,13 @@ def _depends(length, windows):
     found = np.eye(length, dtype=bool)
     for window in windows:
         found = (_band(length, window).astype(int) @ found.astype(int)) > 0
+    return found
+
+
+def _paths(length, windows):
+    found = np.eye(length, dtype=int)
+    for window in windows:
+        found = _band(length, window).astype(int) @ found
     return found
 
 
@@ -215,6 +234,7 @@ def _check_depends(function: Callable) -> str | None:
                 _depends(length, windows).T
             ),
             "No token may depend on a later one.": _depends(length, windows) | _depends(length, windows).T,
+            "These are numbers of paths. Anything above zero means yes: end with `> 0`.": _paths(length, windows),
         }
         if complaint := explain(answer, _depends(length, windows), mistakes):
             return complaint
@@ -234,6 +254,7 @@ register(
         (lambda length, windows: _band(length, max(windows)), "widest window alone"),
         (lambda length, windows: _depends(length, windows).T, "transposed"),
         (lambda length, windows: _depends(length, windows) | _depends(length, windows).T, "later one"),
+        (_paths, "> 0"),
     ),
 )
 

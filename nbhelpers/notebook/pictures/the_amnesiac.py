@@ -195,13 +195,17 @@ def rates(rate: Sequence[float], tried: Mapping[str, Mapping[str, np.ndarray]]) 
     return fig
 
 
-def in_turn(recall: np.ndarray) -> Figure:
-    """Recall of a fact (seeds, facts told since) as more facts are told after it."""
-    fig, ax = figure(height=2.9)
-    later = np.arange(recall.shape[1])
-    ax.fill_between(later, recall.min(0), recall.max(0), color=COLOUR["slow"], alpha=0.2, lw=0)
-    ax.plot(later, recall.mean(0), "o-", color=COLOUR["slow"])
+def in_turn(first: np.ndarray, last: np.ndarray) -> Figure:
+    """Recall (seeds, facts told since) of the first fact and of the one told last, as more facts are told."""
+    fig, ax = figure(height=3.1)
+    later = np.arange(first.shape[1])
+    for curves, colour, dash in ((first, "slow", "-"), (last, "fast", (0, (6, 2)))):
+        for curve in curves:
+            ax.plot(later, curve, ls=dash, color=COLOUR[colour], lw=1, alpha=0.55)
+        ax.plot(later, curves.mean(0), "o", ls=dash, color=COLOUR[colour], lw=2.6)
+    label_line(ax, later[-1], first.max(0)[-1] + 0.2, "the first fact", "slow", ha="right")
+    label_line(ax, later[-1], last.min(0)[-1] + 0.06, "the fact told last (dashed)", "fast", ha="right")
     ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
-    ax.set(xlabel="facts told since, one step each", ylabel="first fact recalled", xticks=later)
+    ax.set(xlabel="facts told since the first, one step each", ylabel="facts recalled", xticks=later)
     _share_axis(ax)
     return fig
