@@ -203,8 +203,8 @@ def in_turn(first: np.ndarray, last: np.ndarray) -> Figure:
         for curve in curves:
             ax.plot(later, curve, ls=dash, color=COLOUR[colour], lw=1, alpha=0.55)
         ax.plot(later, curves.mean(0), "o", ls=dash, color=COLOUR[colour], lw=2.6)
-    label_line(ax, later[-1], first.max(0)[-1] + 0.2, "the first fact", "slow", ha="right")
-    label_line(ax, later[-1], last.min(0)[-1] + 0.06, "the fact told last (dashed)", "fast", ha="right")
+    label_line(ax, later[-1], 0.98, "the first fact", "slow", ha="right")
+    label_line(ax, later[-1], 0.87, "the fact told last (dashed)", "fast", ha="right")
     ax.axhline(CHANCE, color=COLOUR["ink"], lw=1, ls=":")
     ax.set(xlabel="facts told since the first, one step each", ylabel="facts recalled", xticks=later)
     _share_axis(ax)
