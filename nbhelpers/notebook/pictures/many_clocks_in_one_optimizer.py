@@ -148,7 +148,7 @@ def periods(period: Sequence[int], curves: Mapping[str, Any], level: Any = None)
         label_line(ax, 0.03, height, name, colour, transform=ax.transAxes)
     if level is not None:
         ax.axhline(100 * level, color=COLOUR["fast"], lw=1.4)
-        label_line(ax, len(x) - 1, 100 * level + 1.8, "one clock, its best decay", "fast", fontsize=9, ha="right")
+        label_line(ax, 0.03, 0.22, "level: one clock, its best decay", "fast", transform=ax.transAxes)
     ax.set(xlabel="half-life of the slow memory in steps", ylabel="all classes right", ylim=(20, 90))
     ax.set_xticks(x, [str(p) for p in period])
     ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
