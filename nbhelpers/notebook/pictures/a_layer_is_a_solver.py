@@ -12,28 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbhelpers.notebook.figures import COLOUR, figure, label_line
+from nbhelpers.notebook.pictures.paper import digit, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Line = tuple[str, float, Any]  # text, signed amount, 64 grey values or None
-
-
-def _sheet(width: float, height: float, inches: float = 6.9) -> tuple[Figure, Axes]:
-    """A figure that is one bare sheet, measured in units of its own; `inches` is its width, narrow for phones."""
-    whole = {"left": 0, "right": 1, "bottom": 0, "top": 1}
-    fig, ax = figure(layout="none", gridspec_kw=whole)
-    fig.set_size_inches(inches, inches * height / width)
-    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-    ax.axis("off")
-    return fig, ax
-
-
-def _digit(ax: Axes, image: Any, x: float, y: float, size: float) -> None:
-    """One 8 by 8 digit with its lower left corner at (x, y), dark ink on light paper in both themes."""
-    box = (x, x + size, y, y + size)
-    ax.imshow(np.asarray(image).reshape(8, 8), cmap="Greys", vmin=-0.12, extent=box, interpolation="none")
 
 
 def _column(ax: Axes, images: Sequence[Any], x: float, top: float, pitch: float) -> None:
@@ -63,17 +48,17 @@ def _ten_names(ax: Axes, x: float, y: float, width: float) -> None:
 def index_cards(fronts: Any, backs: Any, query: Any, alike: Any) -> Figure:
     """Cards with their fronts (n, 64) and backs (n, 10), compared with a query (64,) by `alike` (n,)."""
     fronts, backs, alike = (np.asarray(part, dtype=float) for part in (fronts, backs, alike))
-    fig, ax = _sheet(17, 10)
+    fig, ax = sheet(17, 10)
     for row, (front, back, similarity) in enumerate(zip(fronts, backs, alike, strict=True)):
         y = 6.9 - 2.15 * row
-        _digit(ax, front, 0.3, y, 1.75)
+        digit(ax, front, 0.3, y, 1.75)
         _ten_bars(ax, back, 2.6, y + 0.55, 3.5, 1.1)
         ax.plot([7.8, 11.0], [y + 0.85, 5.0], color=COLOUR["slow"], lw=12 * similarity**6, solid_capstyle="round")
         label_line(ax, 7.1, y + 0.85, f"{similarity:.2f}", "slow", ha="center")
     _ten_names(ax, 2.6, 0.3, 3.5)
     _ten_bars(ax, alike @ backs, 11.3, 4.6, 5.4, 1.2)
     _ten_names(ax, 11.3, 3.4, 5.4)
-    _digit(ax, query, 13.0, 7.1, 2.0)
+    digit(ax, query, 13.0, 7.1, 2.0)
     for x, y, text in [
         (1.18, 9.35, "came in"),
         (4.35, 9.35, "should change"),
@@ -118,8 +103,8 @@ def receipt(image: Any, title: str, lines: Sequence[Line], total: Line) -> Figur
 
     Lines with an image stand together, after the first and before the last line.
     """
-    fig, ax = _sheet(12, 17, inches=4.6)
-    _digit(ax, image, 0.2, 13.6, 3.2)
+    fig, ax = sheet(12, 17, inches=4.6)
+    digit(ax, image, 0.2, 13.6, 3.2)
     ax.text(3.9, 16.6, title, va="top", fontweight="bold", linespacing=1.6)
     heights = 12.9 - 0.84 * np.arange(len(lines))
     amounts = np.array([amount for _, amount, _ in lines])
@@ -180,8 +165,8 @@ def two_layers(learned: Any, accuracy: Sequence[tuple[float, float]], gap: Any) 
 
 def booked_and_gone(image: Any, title: str, rows: Sequence[tuple[str, Any, float, float]]) -> Figure:
     """For some training digits (text, image, booked amount, amount gone without it): two bars each."""
-    fig, ax = _sheet(12, 15, inches=4.6)
-    _digit(ax, image, 0.2, 11.6, 3.2)
+    fig, ax = sheet(12, 15, inches=4.6)
+    digit(ax, image, 0.2, 11.6, 3.2)
     ax.text(3.9, 14.6, title, va="top", fontweight="bold", linespacing=1.6)
     label_line(ax, 3.9, 12.5, "booked on the receipt", "muted")
     label_line(ax, 3.9, 11.8, "gone without the digit", "fast")
