@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FRAME = 4.6  # inches: a frame behind a slider fits a phone without scrolling
 MEMORIES = {"fast": "fast", "slow": "slow"}
-LEARNERS = {"momentum": "frozen", "M3, fast only": "fast", "M3, fast and slow": "slow"}
+LEARNERS = {"momentum": "frozen", "M3, fast only": "fast", "M3, period 8": "middle", "M3, period 32": "slow"}
 OPTIMIZERS = ("middle", "frozen", "slow", "fast", "bad")
 
 
@@ -89,7 +89,7 @@ def division(values: Mapping[str, Any]) -> Figure:
 
 def old_task(curves: Mapping[str, Any], switch: int) -> Figure:
     """Accuracy on the first task over the steps, (runs, points) by learner; the task changes at ``switch``."""
-    fig, axes = figure(len(curves), height=5.6, sharex=True, sharey=True)
+    fig, axes = figure(len(curves), height=6.6, sharex=True, sharey=True)
     for ax, (name, values) in zip(axes, curves.items(), strict=True):
         values = 100 * np.asarray(values)
         steps = np.arange(1, values.shape[1] + 1) * (2 * switch // values.shape[1])
@@ -106,7 +106,7 @@ def old_task(curves: Mapping[str, Any], switch: int) -> Figure:
 
 def streams(rows: Mapping[str, tuple[Any, int, int]]) -> Figure:
     """Which classes each batch holds (steps, batch), by stream, with lines where the labels change (season, steps)."""
-    fig, axes = figure(len(rows), height=5.2, sharex=True)
+    fig, axes = figure(len(rows), height=4.2, sharex=True)
     for ax, (name, (classes, season, steps)) in zip(axes, rows.items(), strict=True):
         classes = np.asarray(classes)
         shown = np.unique(np.stack([np.repeat(np.arange(steps), classes.shape[1]), classes.ravel()]), axis=1)
@@ -121,7 +121,7 @@ def streams(rows: Mapping[str, tuple[Any, int, int]]) -> Figure:
 
 def contest(scores: Mapping[str, tuple[Any, Any]]) -> Figure:
     """Share of all classes right by stream: one clock above, two below, runs as dots and their median as a bar."""
-    fig, ax = figure(height=3.9)
+    fig, ax = figure(height=3.2)
     for row, (one, two) in enumerate(scores.values()):
         for values, offset, colour, word in ((one, -0.2, "fast", "one"), (two, 0.2, "slow", "two")):
             values = 100 * np.asarray(values)
@@ -138,7 +138,11 @@ def periods(period: Sequence[int], curves: Mapping[str, Any], level: Any = None)
     fig, ax = figure(height=3.7)
     fig.set_size_inches(FRAME, 3.7)
     x = np.arange(len(period))
-    looks = {"told in blocks": ("slow", "-", 0.06), "told every step": ("middle", (0, (6, 2)), 0.14)}
+    looks = {
+        "told in blocks": ("slow", "-", 0.06),
+        "told every step": ("middle", (0, (6, 2)), 0.14),
+        "told every 8 steps": ("ink", (0, (1, 2)), 0.22),
+    }
     for name, values in curves.items():
         colour, dash, height = looks[name]
         values = 100 * np.asarray(values)
@@ -148,7 +152,7 @@ def periods(period: Sequence[int], curves: Mapping[str, Any], level: Any = None)
         label_line(ax, 0.03, height, name, colour, transform=ax.transAxes)
     if level is not None:
         ax.axhline(100 * level, color=COLOUR["fast"], lw=1.4)
-        label_line(ax, 0.03, 0.22, "level: one clock, its best decay", "fast", transform=ax.transAxes)
+        label_line(ax, 0.03, 0.30, "level: one clock, its best decay", "fast", transform=ax.transAxes)
     ax.set(xlabel="half-life of the slow memory in steps", ylabel="all classes right", ylim=(20, 90))
     ax.set_xticks(x, [str(p) for p in period])
     ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
