@@ -1,5 +1,6 @@
 """Levels from periods and needs: against the definition on random systems, and what is refused."""
 
+import itertools
 import math
 
 import pytest
@@ -38,7 +39,7 @@ def test_levels_keep_the_order_of_the_definition_and_hold_no_two_of_which_one_is
         for b in periods:
             if faster(a, b, periods, needs):
                 assert place[a] < place[b]
-    for before, level in zip(levels, levels[1:], strict=False):
+    for before, level in itertools.pairwise(levels):
         for name in level:  # no part lies deeper than it must
             assert any(faster(other, name, periods, needs) for other in before)
 
