@@ -36,27 +36,7 @@ register(
     wrong=(("a", "of the same step"), ("c", "do not need each other"), ("two", "one letter")),
 )
 
-# 2. A note between users
-
-register(
-    name=f"{CHAPTER}/leak",
-    kind="recall",
-    stars=2,
-    minutes=3,
-    checker=lambda answer: compare_choice(
-        answer,
-        "b",
-        {
-            "a": "With a shorter period it would leak sooner. Who owns the part that was written?",
-            "c": "Any objective that fits a session writes what the session says. Who owns the part?",
-        },
-    ),
-    reference="b",
-    also_right=("B",),
-    wrong=(("a", "leak sooner"), ("c", "what the session says")),
-)
-
-# 3. How soon is the start forgotten?
+# 2. How soon is the start forgotten?
 
 _p, _eta, _h = sp.symbols("p eta h", positive=True)
 _steps = sp.log(_p) / sp.log(1 - _eta * _h)
@@ -106,7 +86,7 @@ register(
     ),
 )
 
-# 4. The outer slope
+# 3. The outer slope
 
 _start, _rate, _bend, _b, _c = sp.symbols("theta_0 eta h b c")
 _stepped = _start - _rate * _bend * (_start - _b)
@@ -140,7 +120,7 @@ register(
     ),
 )
 
-# 5. Levels without the definition
+# 4. Levels without the definition
 
 SYSTEMS: tuple[tuple[dict[str, float], dict[str, tuple[str, ...]]], ...] = (
     ({"momentum": 1, "weights": 1}, {"weights": ("momentum",)}),
@@ -194,10 +174,10 @@ def _check_sort(function: Callable) -> str | None:
             return "Count the part itself: the shortest chain has one part."
         if answer == _levels(periods, needs, clocks=False):
             return "Only parts of the same period count; between periods the shorter one decides."
-        if answer == _all_one(periods, needs):
-            return "Equal periods are not the end of it: use the needs."
         if answer == _levels(periods, needs, through=False):
             return f"A need may reach through a part of another period: {needs}."
+        if answer == _all_one(periods, needs):
+            return "Equal periods are not the end of it: use the needs."
         part = next(name for name in periods if answer[name] != right[name])
         return f"{part} of {periods} with needs {needs}: you say {answer[part]}, expected {right[part]}."
     return None
@@ -220,7 +200,7 @@ register(
     ),
 )
 
-# 6. Wait, do not skip
+# 5. Wait, do not skip
 
 
 def _wait(start, gradients, rate, period, *, how: str = "sum"):
@@ -287,7 +267,7 @@ register(
     ),
 )
 
-# 7. A system that cannot be sorted
+# 6. A system that cannot be sorted
 
 
 def _faster(a: str, b: str, periods: dict, needs: dict) -> bool:

@@ -81,8 +81,9 @@ def axis(tables: Mapping[str, Sequence[Any]]) -> Figure:
     return fig
 
 
-def drag(tables: Mapping[str, Sequence[Any]], period: float, curves: Mapping[float, Any]) -> Figure:
+def drag(tables: Mapping[str, Sequence[Any]], chosen: str, curves: Mapping[str, Any]) -> Figure:
     """The axis with the reader's part at a period, and what it learns of own names: curves (seeds, fives) by period."""
+    period = math.inf if chosen == "never" else float(chosen)
     margins = {"left": 0.12, "right": 0.97, "top": 0.97, "bottom": 0.1, "hspace": 0.42, "height_ratios": [1.25, 1]}
     fig, (top, below) = figure(2, height=5.2, layout="none", gridspec_kw=margins)
     fig.set_size_inches(FRAME, 5.2)
@@ -96,9 +97,9 @@ def drag(tables: Mapping[str, Sequence[Any]], period: float, curves: Mapping[flo
     label_line(top, PLACES[period], -0.8, NAMES[period], _colour(period), ha=side, fontsize=11)
     told = 5 * np.arange(len(next(iter(curves.values()))[0])) + 2.5
     for other, curve in curves.items():
-        if other != period:
+        if other != chosen:
             below.plot(told, np.median(curve, 0), color=COLOUR["grid"], lw=1.2)
-    mine = np.asarray(curves[period])
+    mine = np.asarray(curves[chosen])
     colour = COLOUR[_colour(period)]
     below.fill_between(told, mine.min(0), mine.max(0), color=colour, alpha=0.2, lw=0)
     below.plot(told, np.median(mine, 0), color=colour, lw=2.4)
