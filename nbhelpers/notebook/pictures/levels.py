@@ -53,12 +53,12 @@ def _mark(ax: Axes, period: float, y: float, mine: bool, size: float = 9) -> Non
     ax.plot(PLACES[period], y, "o", ms=size, mfc=COLOUR["paper"] if mine else colour, mec=colour, mew=2)
 
 
-def _axis(ax: Axes, tables: Mapping[str, Sequence[Any]], text: float, named: bool) -> None:
-    """Five systems as rows on the axis of periods; without ``named`` the parts have no names."""
+def _axis(ax: Axes, tables: Mapping[str, Sequence[Any]], text: float, named: bool, left: float) -> None:
+    """Five systems as rows on the axis of periods, lines from ``left``; without ``named`` the parts have no names."""
     count = len(tables)
     for row, (system, parts) in enumerate(tables.items()):
         y = count - row
-        ax.axhline(y, color=COLOUR["grid"], lw=0.8, zorder=0)
+        ax.plot([left, 6.5], [y, y], color=COLOUR["grid"], lw=0.8, zorder=0)
         ax.text(-1.9, y, system.replace("SGD with momentum", "SGD, momentum"), ha="left", va="center", fontsize=text)
         for period in {part.period for part in parts}:
             mine = any(part.owner == "user" for part in parts if part.period == period)
@@ -76,7 +76,7 @@ def _axis(ax: Axes, tables: Mapping[str, Sequence[Any]], text: float, named: boo
 def axis(tables: Mapping[str, Sequence[Any]]) -> Figure:
     """Five systems on one axis of periods; tables: system → parts with ``period`` and ``owner``."""
     fig, ax = figure(height=3.7)
-    _axis(ax, tables, 10, named=True)
+    _axis(ax, tables, 10, named=True, left=-0.35)
     ax.set_xlabel("changes once a ...          (slow to the left, fast to the right)")
     return fig
 
@@ -87,14 +87,14 @@ def drag(tables: Mapping[str, Sequence[Any]], chosen: str, curves: Mapping[str, 
     margins = {"left": 0.12, "right": 0.97, "top": 0.97, "bottom": 0.1, "hspace": 0.42, "height_ratios": [1.25, 1]}
     fig, (top, below) = figure(2, height=5.2, layout="none", gridspec_kw=margins)
     fig.set_size_inches(FRAME, 5.2)
-    _axis(top, tables, 8.5, named=False)
+    _axis(top, tables, 8.5, named=False, left=0.2)
     top.set_position([0.02, 0.55, 0.95, 0.44])
-    top.set_ylim(-1.1, 5.6)
-    top.axhline(-0.2, color=COLOUR["ink"], lw=1)
+    top.set_ylim(-1.7, 5.6)
+    top.plot([-0.6, 6.5], [-0.2, -0.2], color=COLOUR["ink"], lw=1)
     top.text(-1.9, -0.2, "yours", ha="left", va="center", fontsize=8.5, fontweight="bold")
     _mark(top, period, -0.2, period < 60, size=14)
     side = "left" if PLACES[period] < 1 else "right" if PLACES[period] > 5 else "center"
-    label_line(top, PLACES[period], -0.8, NAMES[period], _colour(period), ha=side, fontsize=11)
+    label_line(top, PLACES[period], -1.05, NAMES[period], _colour(period), ha=side, fontsize=11)
     told = 5 * np.arange(len(next(iter(curves.values()))[0])) + 2.5
     for other, curve in curves.items():
         if other != chosen:
@@ -153,8 +153,9 @@ def resets(parts: Sequence[tuple[str, str]], guess: Any, broken: Any, asked: Any
     """Predicted and measured breaks: guess, asked (parts, 2, 3) yes or no; broken (parts, 2, 3) share of seeds."""
     guess, broken, asked = (np.asarray(table) for table in (guess, broken, asked))
     fig, ax = figure(height=6.0)
+    fig.set_size_inches(FRAME, 6.0)
     columns = [(group, when) for group in range(2) for when in range(3)]
-    y, previous, places = 0.0, None, []
+    y, previous = 0.0, None
     for i, (system, part) in enumerate(parts):
         if system != previous:
             y -= 1.0
@@ -162,8 +163,7 @@ def resets(parts: Sequence[tuple[str, str]], guess: Any, broken: Any, asked: Any
             y -= 0.85
             previous = system
         ax.text(-3.7, y, part, va="center")
-        ax.axhline(y, xmin=0.3, color=COLOUR["grid"], lw=0.8, zorder=0)
-        places.append(y)
+        ax.axhline(y, xmin=0.33, color=COLOUR["grid"], lw=0.8, zorder=0)
         for x, (group, when) in enumerate(columns):
             x += 0.6 * group
             if not asked[i, group, when]:
@@ -175,8 +175,8 @@ def resets(parts: Sequence[tuple[str, str]], guess: Any, broken: Any, asked: Any
                 ax.plot(x, y, "o", ms=13, mfc="none", mec=COLOUR["ink"], mew=1.4)
         y -= 0.85
     for x, (group, when) in enumerate(columns):
-        name = ("at\nonce", "told\nagain", "another\nuser")[when]
-        ax.text(x + 0.6 * group, 0.1, name, ha="center", va="bottom", fontsize=9)
+        name = ("at\nonce", "told\nagain", "other\nuser")[when]
+        ax.text(x + 0.6 * group, 0.1, name, ha="center", va="bottom", fontsize=8.5)
     for x, name in ((1, "everyone's names"), (4.6, "own names")):
         ax.text(x, 1.6, name, ha="center", va="bottom", fontweight="bold")
     ax.set(xlim=(-4, 6.2), ylim=(y - 0.2, 2.4))
