@@ -161,7 +161,7 @@ def test_a_frame_of_the_slider_is_small_and_names_the_part():
         def __init__(self, period, owner):
             self.period, self.owner = period, owner
 
-    tables = {name: [Row(period, "user") for period in places] for name, places in draw.SHOWN.items()}
+    tables = {name: [Row(period, "session") for period in places] for name, places in draw.SHOWN.items()}
     curves = {name: np.linspace(0, 1, 60).reshape(5, 12) for name in ("never", "600", "60", "20", "5", "1", "0")}
     for period, name in zip(curves, draw.NAMES.values(), strict=True):
         frame = picture(draw.drag(tables, period, curves), "a frame of the slider, as a test sees it")

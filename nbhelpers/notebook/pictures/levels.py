@@ -1,7 +1,7 @@
 """Figures of the chapter *Levels*.
 
 The axis of periods runs from never on the left to anew for each question on the right. Warm is fast and cool is slow;
-a ring is a user's part, a disc is everyone's.
+a ring is a session's part, a disc is everyone's.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _colour(period: float) -> str:
 
 
 def _mark(ax: Axes, period: float, y: float, mine: bool, size: float = 9) -> None:
-    """A ring for a user's part, a disc for everyone's."""
+    """A ring for a session's part, a disc for everyone's."""
     colour = COLOUR[_colour(period)]
     ax.plot(PLACES[period], y, "o", ms=size, mfc=COLOUR["paper"] if mine else colour, mec=colour, mew=2)
 
@@ -61,7 +61,7 @@ def _axis(ax: Axes, tables: Mapping[str, Sequence[Any]], text: float, named: boo
         ax.plot([left, 6.5], [y, y], color=COLOUR["grid"], lw=0.8, zorder=0)
         ax.text(-1.9, y, system.replace("SGD with momentum", "SGD, momentum"), ha="left", va="center", fontsize=text)
         for period in {part.period for part in parts}:
-            mine = any(part.owner == "user" for part in parts if part.period == period)
+            mine = any(part.owner == "session" for part in parts if part.period == period)
             _mark(ax, period, y, mine)
             if named:
                 ax.text(PLACES[period], y + 0.24, SHOWN[system][period], ha="center", va="bottom", fontsize=9)
