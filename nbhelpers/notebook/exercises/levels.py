@@ -127,6 +127,8 @@ SYSTEMS: tuple[tuple[dict[str, float], dict[str, tuple[str, ...]]], ...] = (
     ({"a": 1, "b": 1, "c": 1, "d": 1}, {"b": ("a",), "c": ("b", "a"), "d": ("a",)}),
     ({"memory": 1, "start": 240, "averages": 240, "map": 240}, {"memory": ("map",), "map": ("averages",)}),
     ({"x": 1, "slow": 8, "y": 1}, {"slow": ("x",), "y": ("slow",)}),
+    ({"a": 1, "b": 1, "c": 1, "d": 1}, {"b": ("a",), "c": ("a",), "d": ("b", "c")}),
+    ({"late": 1, "early": 1}, {"late": ("early",)}),
 )
 
 
@@ -158,6 +160,21 @@ def _all_one(periods, needs):
     return dict.fromkeys(periods, 1)
 
 
+def _count_all(periods, needs):
+    """Wrong: one more than the number of parts of the same period that are needed."""
+    needed = {name: _everything(name, needs) for name in periods}
+    return {name: 1 + sum(periods[other] == periods[name] for other in needed[name]) for name in periods}
+
+
+def _one_pass(periods, needs):
+    """Wrong: in the order of the listing, so that a need that is listed later is overlooked."""
+    found: dict[str, int] = {}
+    for name in periods:
+        same = [found.get(other, 0) for other in _everything(name, needs) if periods[other] == periods[name]]
+        found[name] = 1 + max(same, default=0)
+    return found
+
+
 def _wrong_levels(**mistake: Any) -> Callable:
     return lambda periods, needs: _levels(periods, needs, **mistake)
 
@@ -176,6 +193,10 @@ def _check_sort(function: Callable) -> str | None:
             return "Only parts of the same period count; between periods the shorter one decides."
         if answer == _levels(periods, needs, through=False):
             return f"A need may reach through a part of another period: {needs}."
+        if answer == _count_all(periods, needs):
+            return "Count the parts of the longest chain, not all the parts that are needed."
+        if answer == _one_pass(periods, needs):
+            return f"A part may need one that is listed after it: {needs}."
         if answer == _all_one(periods, needs):
             return "Equal periods are not the end of it: use the needs."
         part = next(name for name in periods if answer[name] != right[name])
@@ -196,6 +217,8 @@ register(
         (_wrong_levels(clocks=False), "same period"),
         (_wrong_levels(through=False), "through a part"),
         (_all_one, "use the needs"),
+        (_count_all, "longest chain"),
+        (_one_pass, "listed after"),
         (lambda periods, needs: list(periods), "dictionary"),
     ),
 )
