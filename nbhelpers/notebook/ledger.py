@@ -134,7 +134,8 @@ def _display(entry: dict, numbers: dict[str, float], spread: dict[str, list[floa
         text = f"{html.escape(key.replace('_', ' '))} {format_number(numbers[key])}"
         if key in spread:
             low, high = (format_number(v) for v in spread[key])
-            text += f" ({low} to {high} over {entry['seeds']} seeds)"
+            same = low == high == format_number(numbers[key])
+            text += f" (all {entry['seeds']} seeds)" if same else f" ({low} to {high} over {entry['seeds']} seeds)"
         return text
 
     slug = (entry["verdict"] or "none").replace(" ", "-")

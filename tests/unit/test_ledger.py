@@ -80,6 +80,12 @@ def test_a_page_that_agrees_shows_the_verdict_with_its_spread(one_claim):
     assert "Holds" in shown[0].data and "1.5 to 2.5 over 5 seeds" in shown[0].data
 
 
+def test_a_spread_of_nothing_is_said_once(one_claim):
+    _, shown = one_claim
+    claim("page/claim", a=(2.0, 2.0, 2.0))
+    assert "a 2 (all 5 seeds)" in shown[0].data
+
+
 @pytest.mark.parametrize("measured", [{"a": 2.2}, {"a": 0.5}, {"b": 2.0}, {}])
 def test_a_page_that_disagrees_stops_and_shows_the_lines_to_write(one_claim, measured):
     with pytest.raises(LedgerError):
