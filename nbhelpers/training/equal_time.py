@@ -11,6 +11,7 @@ again under the name ``fashion.time``: the same rates, each tried with the steps
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nbhelpers.core.records import RUNS, Record, records
 from nbhelpers.training.cost import ROUNDS, record_cost
 from nbhelpers.training.settings import build
 from nbhelpers.training.summary import table
-from nbhelpers.training.sweep import Sweep, best_rates, configure_sweep, run_sweep
+from nbhelpers.training.sweep import Sweep, best_rates, configure_sweep, run_sweep, score
 
 TIME = "time"
 
@@ -39,19 +40,49 @@ def entries(name: str, to: str | Path = RUNS) -> dict[str, dict[str, list[Record
     Raises
     ------
     ValueError
-        If there is no such contest.
+        If there is no such contest, or an arm has two runs with one seed, as after a change of settings.
     """
     found: dict[str, dict[str, list[Record]]] = {"steps": {}, TIME: {}}
-    for record in records("contest", to=to):
-        contest, _, arm = record.name.rpartition(".")
-        if record.result and contest in (name, f"{name}.{TIME}"):
-            half = found["steps" if contest == name else TIME]
-            half.setdefault(arm, []).append(record)
+    for half, arm, record in _of(name, "contest", to):
+        runs = found[half].setdefault(arm, [])
+        if any(run.seed == record.seed for run in runs):
+            raise ValueError(f"{record.folder} is a second run of {arm} with seed {record.seed}; delete the stale one.")
+        runs.append(record)
     if not found["steps"]:
         raise ValueError(f'There is no contest "{name}" in {to}; hold it with nbhelpers.training.sweep first.')
     return {
         half: {arm: sorted(runs, key=lambda r: r.seed) for arm, runs in arms.items()} for half, arms in found.items()
     }
+
+
+def trials(name: str, to: str | Path = RUNS) -> dict[str, dict[str, dict[float, float]]]:
+    """The trials of a contest, by "steps" and "time", then by arm: learning rate → score, rising; inf if it diverged.
+
+    Raises
+    ------
+    ValueError
+        If an arm tried a rate twice, as after a change of settings, or the arms of a half tried different rates.
+    """
+    found: dict[str, dict[str, dict[float, float]]] = {"steps": {}, TIME: {}}
+    for half, arm, record in _of(name, "sweep", to):
+        scores, rate = found[half].setdefault(arm, {}), record.config["learning_rate"]
+        if rate in scores:
+            raise ValueError(f"{record.folder} is a second trial of {arm} at {rate}; delete the stale one.")
+        scores[rate] = score(record)
+    for half, arms in found.items():
+        if len({frozenset(scores) for scores in arms.values()}) > 1:
+            counts = ", ".join(f"{arm} {len(scores)}" for arm, scores in arms.items())
+            raise ValueError(f"The arms of {name}, equal {half}, tried different rates: {counts}.")
+    return {half: {arm: dict(sorted(scores.items())) for arm, scores in arms.items()} for half, arms in found.items()}
+
+
+def _of(name: str, kind: str, to: str | Path) -> Iterator[tuple[str, str, Record]]:
+    """Half, arm and record of what is over in a contest."""
+    halves = {name: "steps", f"{name}.{TIME}": TIME}
+    for record in records(kind, to=to):
+        contest, _, arm = record.name.rpartition(".")
+        if record.result and contest in halves:
+            yield halves[contest], arm, record
 
 
 def main(arguments: list[str]) -> int:

@@ -8,21 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, explain
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "deep-momentum-and-the-fair-contest"
-
-
-def _named(answer: Any, right: Any, mistakes: dict[str, Any], compare: Callable) -> str | None:
-    """Compare an answer; where it differs, look for the mistake (message → its result) that gives exactly this one."""
-    complaint = compare(answer, right)
-    if complaint is None:
-        return None
-    for message, result in mistakes.items():
-        if compare(answer, result) is None:
-            return message
-    return complaint
 
 
 # 1, 2. Recall
@@ -77,8 +66,9 @@ def _check_rest(answer: Any) -> str | None:
         * _g
         / (1 - _mu - _eta * _g**2),
         "The rate stands in front of the square too, by (2).": -_eta * _g / (1 - _mu + _g**2),
+        "That is where it rests with mu = 1. The decay forgets a share too.": -1 / _g,
     }
-    return _named(answer, _rest, mistakes, compare_expressions)
+    return explain(answer, _rest, mistakes, compare_expressions)
 
 
 register(
@@ -94,6 +84,7 @@ register(
         (-_rest, "points downhill"),
         (-_eta * _g / (1 - _mu + _g**2), "rate stands in front"),
         (-_eta * _g / (1 - _mu - _eta * _g**2), "adds to what is lost"),
+        (-1 / _g, "The decay forgets"),
     ),
 )
 
@@ -105,9 +96,12 @@ def _check_rate(answer: Any) -> str | None:
         "That is where the factor vanishes. Stability is lost where it reaches minus one.": _mu / _s,
         "That is plain gradient descent's kind of bound. Decay and wiping stand in one factor here.": 2 / _s,
         "The factor reaches minus one, not plus one.": (_mu - 1) / _s,
+        "That is plain momentum's bound on a bowl of steepness s. Here one step multiplies m by mu - eta*s.": 2
+        * (1 + _mu)
+        / _s,
         "That is a bound for the square of the length; solve for the rate.": (1 + _mu) / _eta,
     }
-    return _named(answer, (1 + _mu) / _s, mistakes, compare_expressions)
+    return explain(answer, (1 + _mu) / _s, mistakes, compare_expressions)
 
 
 register(
@@ -118,7 +112,12 @@ register(
     checker=_check_rate,
     reference=(1 + _mu) / _s,
     also_right=("(mu + 1)/s", 1 / _s + _mu / _s),
-    wrong=((_mu / _s, "factor vanishes"), (2 / _s, "one factor here"), ((_mu - 1) / _s, "not plus one")),
+    wrong=(
+        (_mu / _s, "factor vanishes"),
+        (2 / _s, "one factor here"),
+        ((_mu - 1) / _s, "not plus one"),
+        (2 * (1 + _mu) / _s, "bound on a bowl"),
+    ),
 )
 
 # 5. The implicit form
@@ -166,7 +165,7 @@ def _check_implicit(function: Callable) -> str | None:
             "The sign of the gradient is wrong: the target is minus one.": _climbs,
         }
         results = {message: make(m, g, 0.4, 0.9) for message, make in mistakes.items()}
-        complaint = _named(answer, _implicit(m, g, 0.4, 0.9), results, compare_numbers)
+        complaint = explain(answer, _implicit(m, g, 0.4, 0.9), results)
         if complaint:
             return complaint
     return None
@@ -229,7 +228,7 @@ def _check_fitting(function: Callable) -> str | None:
             "A step that does not fit as a whole is not made: round down.": _rounded_up,
         }
         results = {message: list(make(cost, steps).values()) for message, make in mistakes.items()}
-        complaint = _named(found, list(_fitting(cost, steps).values()), results, compare_numbers)
+        complaint = explain(found, list(_fitting(cost, steps).values()), results)
         if complaint:
             return complaint
     return None

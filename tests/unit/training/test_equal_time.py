@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
-from nbhelpers.core.records import records
+from nbhelpers.core.records import Record, records
 from nbhelpers.training import cost, equal_time, sweep
 from nbhelpers.training.quadratic import QuadraticConfig
 from nbhelpers.training.settings import build
@@ -98,6 +99,35 @@ def test_each_arm_gets_the_steps_that_fit_and_tries_every_rate_again(tmp_path, m
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json*")}
     assert equal_time.main([*words, "rounds=3"]) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json*")} == written
+
+
+def test_trials_are_read_by_half_and_arm_and_must_be_equal(tmp_path, here):
+    words = [*WORDS, f"to={tmp_path}"]
+    assert sweep.main(words) == 0
+    found = equal_time.trials("toy", tmp_path)
+    assert found["time"] == {} and set(found["steps"]) == {"sgd", "muon"}
+    rates = list(found["steps"]["sgd"])
+    assert rates == sorted(rates) == list(found["steps"]["muon"])
+    record = next(iter(records("sweep", to=tmp_path)))
+    assert found["steps"][record.name.removeprefix("toy.")][record.config["learning_rate"]] == sweep.score(record)
+
+    stale = Record("sweep", record.name, 0, record.config | {"noise": 0.5}, tmp_path).begin()
+    assert equal_time.trials("toy", tmp_path) == found, "a trial that is not over does not count"
+    stale.finish(status="diverged")
+    with pytest.raises(ValueError, match="second trial"):
+        equal_time.trials("toy", tmp_path)
+    shutil.rmtree(stale.folder)
+    shutil.rmtree(record.folder)
+    with pytest.raises(ValueError, match="different rates: "):
+        equal_time.trials("toy", tmp_path)
+
+
+def test_a_second_run_with_the_same_seed_is_refused(tmp_path, here):
+    assert sweep.main([*WORDS, f"to={tmp_path}"]) == 0
+    record = next(iter(records("contest", to=tmp_path)))
+    Record("contest", record.name, record.seed, record.config | {"noise": 0.5}, tmp_path).begin().finish(status="done")
+    with pytest.raises(ValueError, match="second run"):
+        equal_time.entries("toy", tmp_path)
 
 
 @pytest.mark.parametrize(
