@@ -99,6 +99,9 @@ fi
 
 # ---- make it ----
 
+# venv --clear would follow a link and empty what it points to, which may serve another clone.
+[ ! -L "$VENV" ] || fail "$VENV is a link, and to renew it would empty the folder that it points to. Remove the link (rm $VENV) and run make again, or name another place: make VENV=/path/to/folder."
+
 if [ -z "${MIN_FREE_MB:-}" ]; then
     MIN_FREE_MB=3000 # with the CPU build of torch
     # The usual torch for Linux brings NVIDIA's libraries along, on every machine.

@@ -49,6 +49,8 @@ class SelfModifyingTitans(Mixer):
         "none" for matrix memories (``ops.self_modifying``). Default the first of each.
     momentum: whether gradients are gathered (the paper's ablation has it, none of its equations; §6.9); default False.
     read: "before" (default, the paper's), "after" or "chunk_start".
+    gradient_bound: how long the gradient of one matrix of an MLP memory may be, which keeps the memory from growing
+        without end (``ops.mlp``; ours); default ``gates.GRADIENT_BOUND``, ``inf`` for the bare rule.
 
     With adaptive=(), own_values=False, erase="none", momentum=True and read="after" this is Titans with keys and
     values from residual memories instead of matrices.
@@ -71,6 +73,7 @@ class SelfModifyingTitans(Mixer):
         erase: str | None = None,
         momentum: bool = False,
         read: str = "before",
+        gradient_bound: float = gates.GRADIENT_BOUND,
     ):
         super().__init__(width, heads, chunk_size)
         if memory not in MEMORIES:
@@ -82,7 +85,7 @@ class SelfModifyingTitans(Mixer):
             )
         self.kind, self.hidden, self.objective, self.read = memory, hidden or self.head_width, objective, read
         self.erase = erase or ("both" if memory == "mlp" else "live")
-        self.own_values, self.momentum = own_values, momentum
+        self.own_values, self.momentum, self.gradient_bound = own_values, momentum, gradient_bound
         names = (*PROJECTIONS, "query") if "query" in adaptive else PROJECTIONS
         self.written = ("main", *(name for name in names if name in adaptive))
         self.fixed = tuple(name for name in names if name not in adaptive)
@@ -171,6 +174,7 @@ class SelfModifyingTitans(Mixer):
         count = len(self.written)
         if self.kind == "mlp":
             values = v if self.own_values else v.unsqueeze(2).expand(-1, -1, count, -1, -1)
+            options["gradient_bound"] = self.gradient_bound
             y, new = ops.self_modifying_mlp(q.unsqueeze(2), k, values, η, α, μ, memory, **options)
             y = y.squeeze(2)
         else:

@@ -28,6 +28,7 @@ class Titans(RecurrentMixer):
     memory: "matrix" (M z), or "mlp" (z + W₁ σ(W₂ z), keys and values of length 1; paper-facts §6.5).
     hidden: hidden width of the MLP memory; default the width of a head.
     momentum: whether there is an S; default True.
+    gradient_bound: as in ``SelfModifyingTitans``.
     chunk_size, window: as in ``RecurrentMixer``; here the chunk is part of the rule.
     """
 
@@ -43,11 +44,12 @@ class Titans(RecurrentMixer):
         memory: str = "matrix",
         hidden: int | None = None,
         momentum: bool = True,
+        gradient_bound: float = gates.GRADIENT_BOUND,
     ):
         if memory not in MEMORIES:
             raise ValueError(f"memory is {memory!r}; expected one of {', '.join(MEMORIES)}.")
         self.gate_names = ("learning_rate", "retention", *(["momentum_decay"] if momentum else []))
-        self.kind, self.hidden = memory, hidden or width // heads
+        self.kind, self.hidden, self.gradient_bound = memory, hidden or width // heads, gradient_bound
         super().__init__(width, heads, chunk_size, window)
 
     def make_memory(self) -> None:
@@ -88,7 +90,8 @@ class Titans(RecurrentMixer):
         values = gates.unit(v)
         if record is not None:
             note(record, surprise=(ops.mlp_recall(state["W1"], state["W2"], k) - values).norm(dim=-1))
-        return ops.titans_mlp(q, k, values, η, α, μ, state, chunk_size=self.chunk_size)
+        options = {"chunk_size": self.chunk_size, "gradient_bound": self.gradient_bound}
+        return ops.titans_mlp(q, k, values, η, α, μ, state, **options)
 
 
 def initial_mlp(*shape_width_hidden: int) -> tuple[nn.Parameter, nn.Parameter]:

@@ -88,6 +88,48 @@ def set_token_periods(model: LanguageModel, periods: tuple[int | None, ...], lea
         )
 
 
+def learn_once(
+    model: LanguageModel,
+    tokens: Tensor,
+    learning_rate: float,
+    changes: State | None = None,
+    *,
+    differentiable: bool = False,
+) -> State:
+    """One gradient step of every CMS level on a whole text: W ← W − η Σ_t ∇ L_t, for each sequence on its own.
+
+    This is ``adapt`` with one period as long as the text. What was read is forgotten, the change is kept: give it as
+    the state of the next text, ``model(tokens, changes)``.
+
+    Parameters
+    ----------
+    tokens: (B, L) int64, L ≥ 2.
+    learning_rate: η, on the sum of the L − 1 losses.
+    changes: what earlier calls returned, to go on from; None begins at the model's weights.
+    differentiable: as for ``adapt``.
+
+    Returns
+    -------
+    The changes of the sequences so far, (B, out, in) for each weight, named as in the model's state.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to predict.
+    """
+    if tokens.dim() != 2 or tokens.shape[1] < 2:
+        raise ValueError(f"tokens is {tuple(tokens.shape)}; expected (B, L) with two tokens or more.")
+    before = [block.cms.levels for block in model.blocks]
+    try:
+        set_token_periods(model, (tokens.shape[1] - 1,) * len(before[0]), learning_rate)
+        state = model.initial_state(len(tokens)) | (changes or {})
+        _, state = adapt(model, tokens, state, differentiable=differentiable)
+    finally:
+        for block, levels in zip(model.blocks, before, strict=True):
+            block.cms.levels = levels
+    return {name: change for name, change in state.items() if ".cms." in name and ".sum." not in name}
+
+
 def _learn_piece(model, inputs, targets, state, position, differentiable):
     """Read one piece with the weights as they are, sum its gradients, and step the levels whose period is over."""
     changes = {

@@ -16,9 +16,17 @@ How (α I − η k kᵀ) multiplies a memory of two matrices is not said in the 
   input: k for W₂, the hidden activation at the chunk start, scaled to length 1, for W₁.
 * ``"inner"`` (reading (a)): the factor on W₂ alone; W₁ only fades with α.
 * ``"none"`` (reading (b)): both only fade. That is plain gradient descent with retention, i.e. Titans.
+
+Even on one repeated unit key η ≤ α does not keep this memory small, as it keeps a matrix: the gradient of W₁ grows with
+‖σ(W₂ k)‖, that of W₂ with ‖W₁‖, so that each lets the other grow, faster than exponentially. ``gradient_bound`` c does
+whatever the input: the gradient of each matrix, g pᵀ with p = k or â, is scaled down to length c where it is longer.
+Then W p moves to (α − η) W p − η g, no longer than max(‖W p‖, c) for 0 ≤ η ≤ α ≤ 1, and for any keys and ``erase``
+‖W_t‖ ≤ ‖W_{t-1}‖ + η c (derived; momentum adds at most 1 / (1 − μ) times as much). Default: no bound.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 import torch
 from torch import Tensor
@@ -79,6 +87,7 @@ def self_modifying_mlp_sequential(
     erase: str = "both",
     activation: str = "gelu",
     own_values: bool = False,
+    gradient_bound: float = inf,
 ) -> tuple[Tensor | None, State]:
     """The self-modifying rule for an MLP memory, one token after the other, the gradient by automatic differentiation.
 
@@ -88,7 +97,7 @@ def self_modifying_mlp_sequential(
     with â_t = σ(W₂,ξ k_t) / ‖σ(W₂,ξ k_t)‖. Without ``momentum_decay`` S is the gradient step alone. ``erase``, shapes
     and losses as in the module's head. Source: (88)–(90) with the reading stated there.
     """
-    _check_options(queries, keys, values, state, objective, erase, own_values)
+    _check_options(queries, keys, values, state, objective, erase, own_values, gradient_bound)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
     σ = value_named(activation)
@@ -113,7 +122,7 @@ def self_modifying_mlp_sequential(
         if own_values:
             v = f(*anchor, v.unsqueeze(2) if several else v)
         η, α = (gate[:, :, t].reshape(*keys.shape[:2], *[1] * (W1.dim() - 2)) for gate in (learning_rate, retention))
-        G1, G2 = gradient(*anchor, k.expand_as(v), v)
+        G1, G2 = (_bounded(G, gradient_bound) for G in gradient(*anchor, k.expand_as(v), v))
         if momentum_decay is None:
             S1, S2 = -η * G1, -η * G2
         else:
@@ -152,15 +161,16 @@ def self_modifying_mlp(
     erase: str = "both",
     activation: str = "gelu",
     own_values: bool = False,
+    gradient_bound: float = inf,
 ) -> tuple[Tensor | None, State]:
     """``self_modifying_mlp_sequential`` with whole chunks at a time; same arguments, same numbers."""
-    _check_options(queries, keys, values, state, objective, erase, own_values)
+    _check_options(queries, keys, values, state, objective, erase, own_values, gradient_bound)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}
     check_inputs(None, keys, _first(values), gates, chunk_size, read)
     return mlp_recurrence(
         queries, keys, values, learning_rate, retention, momentum_decay, state,
         chunk_size=chunk_size, read=read, objective=objective, erase=erase, activation=activation,
-        own_values=own_values,
+        own_values=own_values, gradient_bound=gradient_bound,
     )  # fmt: skip
 
 
@@ -176,6 +186,7 @@ def titans_mlp_sequential(
     chunk_size: int,
     read="after",
     activation: str = "gelu",
+    gradient_bound: float = inf,
 ) -> tuple[Tensor | None, State]:
     """Titans with an MLP memory: W_t = α_t W_{t-1} + S_t,  S_t = μ_t S_{t-1} − η_t ∇L(W_ξ; k_t, v_t) for both matrices.
 
@@ -183,7 +194,7 @@ def titans_mlp_sequential(
     """
     return self_modifying_mlp_sequential(
         queries, keys, values, learning_rate, retention, momentum_decay, state,
-        chunk_size=chunk_size, read=read, erase="none", activation=activation,
+        chunk_size=chunk_size, read=read, erase="none", activation=activation, gradient_bound=gradient_bound,
     )  # fmt: skip
 
 
@@ -199,23 +210,34 @@ def titans_mlp(
     chunk_size: int,
     read="after",
     activation: str = "gelu",
+    gradient_bound: float = inf,
 ) -> tuple[Tensor | None, State]:
     """``titans_mlp_sequential`` with whole chunks at a time; same arguments, same numbers."""
     return self_modifying_mlp(
         queries, keys, values, learning_rate, retention, momentum_decay, state,
-        chunk_size=chunk_size, read=read, erase="none", activation=activation,
+        chunk_size=chunk_size, read=read, erase="none", activation=activation, gradient_bound=gradient_bound,
     )  # fmt: skip
+
+
+def _bounded(gradient: Tensor, bound: float) -> Tensor:
+    """A gradient (…, m, n) made no longer than ``bound``."""
+    if bound == inf:
+        return gradient
+    size = torch.linalg.matrix_norm(gradient, keepdim=True)
+    return gradient * (bound / size.clamp_min(bound))
 
 
 def _first(values: Tensor) -> Tensor:
     return values[:, :, 0] if values.dim() == 5 else values
 
 
-def _check_options(queries, keys, values, state, objective, erase, own_values) -> None:
+def _check_options(queries, keys, values, state, objective, erase, own_values, gradient_bound) -> None:
     if objective not in OBJECTIVES:
         raise ValueError(f"objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}.")
     if erase not in ERASES:
         raise ValueError(f"erase is {erase!r}; expected one of {', '.join(ERASES)}.")
+    if not gradient_bound > 0:
+        raise ValueError(f"gradient_bound is {gradient_bound}; expected a positive number, or inf for no bound.")
     if state is None:
         raise ValueError("An MLP memory needs a state to start from, since zeros never move: state=mlp_state(W1, W2).")
     if keys.shape[-1] != values.shape[-1]:

@@ -6,6 +6,8 @@ Gradients come from the chunk start, so within a chunk both W₁ and W₂ follow
     W₁:  writes η_t u_t                     at a_t,  erased with η_t / ‖a_t‖²
     W₂:  writes η_t σ'(h_t) ∘ (W₁,ξᵀ u_t)   at k_t,  erased with η_t
 
+where a gradient (what is written without its η_t, times its key) that is longer than the bound is scaled down to it.
+
 As in ``ops.chunk`` tokens are columns here, so the W₂ of all memories, which share k, are one tall matrix. Whatever a
 token writes carries the factor η_t; with an erase it is taken into the tables, once for all memories. Tables are made
 for all chunks at once; the loop over chunks does what depends on the memory. Reads of the live memory need the writes
@@ -13,6 +15,8 @@ alone and follow after the loop, again for all chunks at once.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 import torch
 from torch import Tensor
@@ -39,6 +43,7 @@ def mlp_recurrence(
     erase: str,
     activation: str,
     own_values: bool,
+    gradient_bound: float,
 ) -> tuple[Tensor | None, State]:
     """Run the recurrence over a piece of a sequence; arguments as ``ops.mlp.self_modifying_mlp``, checked there."""
     several = state["W1"].dim() == 5
@@ -63,7 +68,9 @@ def mlp_recurrence(
         q, k, v = (None if x is None else fold(x, 3).mT for x in wide)  # (B, H, m or 1, chunks, D, C)
         η, α, μ = (fold(gate, 3) for gate in gates)
         begun = anchor if (position + start) % chunk_size else None
-        y, W, anchor, S = _segment(q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation, own_values)
+        y, W, anchor, S = _segment(
+            q, k, v, η, α, μ, W, S, begun, read, objective, erase, activation, own_values, gradient_bound
+        )  # fmt: skip
         outputs.append(y)
 
     drop = (lambda x: x) if several else (lambda x: x.squeeze(2))
@@ -74,7 +81,7 @@ def mlp_recurrence(
     return (None if queries is None else drop(torch.cat(outputs, dim=3))), new
 
 
-def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values):
+def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activation, own_values, bound):
     """``chunks`` chunks of equal length, (B, H, m or 1, chunks, ·, C). ``anchor`` only when the chunk had begun."""
     count, memories, σ = k.shape[3], W[0].shape[2], value_named(activation)
     in_tables = erase != "none"  # else the rate scales the writes, which is cheaper for a single memory
@@ -92,9 +99,13 @@ def _segment(q, k, v, η, α, μ, W, S, anchor, read, objective, erase, activati
         u1 = (value - key) - answer if objective == "l2" else value
         if own_values:
             u1 = u1 + A1 @ _short(σ(A2 @ value), memories)
-        if not in_tables:
-            u1 = each(rate) * u1
-        u2 = _tall(A1.mT @ u1) * slope
+        u2 = _short(_tall(A1.mT @ u1) * slope, memories)
+        scale = 1.0 if in_tables else each(rate)
+        if bound < inf:
+            u1, u2 = scale * _shrink(u1, a, bound) * u1, scale * _shrink(u2, key, bound) * u2
+        elif not in_tables:
+            u1, u2 = scale * u1, scale * u2
+        u2 = _tall(u2)
 
         # What the live memory answers; where the chunk begins here it is the anchor, and has just answered.
         held_1, held_2 = (answer, h) if anchor is None else (W1 @ a, W2 @ key)
@@ -130,6 +141,12 @@ def _tall(x: Tensor | None) -> Tensor | None:
 def _short(x: Tensor | None, memories: int) -> Tensor | None:
     """The inverse of ``_tall``."""
     return None if x is None else x.squeeze(2).unflatten(2, (memories, -1))
+
+
+def _shrink(u: Tensor, key: Tensor, bound: float) -> Tensor:
+    """What to multiply each column of u (…, D, C) by, so that no u_t key_tᵀ is longer than ``bound``: (…, 1, C)."""
+    square = u.square().sum(-2, keepdim=True) * key.square().sum(-2, keepdim=True)
+    return bound * square.clamp_min(bound * bound).rsqrt()
 
 
 def _writes(u, key, held, S, tables, erase, unit_keys=True) -> Writes:

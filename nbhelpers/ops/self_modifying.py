@@ -58,7 +58,8 @@ def self_modifying_sequential(
     η k kᵀ out, so that the factor only fades: plain gradient descent with retention, with "l2" the rule of Titans.
     ``read_width`` n reads the first n of the Dv rows only (the rest are memories that nobody asks); y is (B, H, L, n).
     ``queries=None`` reads nothing and returns None for y.
-    With unit keys "l2" is stable for 0 ≤ η ≤ α ≤ 1 at every chunk size (``ops.stability``).
+    On a repeated unit key "l2" is stable for 0 ≤ η ≤ α ≤ 1 at every chunk size; on keys that turn through a chunk it
+    need not be (``ops.stability``).
     """
     _check_options(objective, erase)
     gates = {"learning_rate": learning_rate, "retention": retention, "momentum_decay": momentum_decay}

@@ -1,4 +1,4 @@
-"""How large an inner learning rate may be: the worst case is one unit key that fills a whole chunk.
+"""How large an inner learning rate of a matrix memory may be, judged by one unit key that fills a whole chunk.
 
 With the gradient at the chunk start and the loss ½‖M k − v‖², what the memory answers at that key is multiplied over
 a chunk of c tokens by (α, η constant; derived)
@@ -8,6 +8,10 @@ a chunk of c tokens by (α, η constant; derived)
     self-modifying, dot    r^c
 
 Stable means: not above 1 in size. Momentum is not in these numbers; it lowers the bound.
+
+For "titans" at α = 1 and for "dot" one key is the worst case. For "l2" it is not: with P = ∏ (I − η k kᵀ) over the
+chunk (α = 1) the memory is multiplied by 2 P − I, whose size can come near 3: unit keys that go half a turn in a chunk
+of 64 make it grow by 2.8 a chunk at η = α = 1 (derived and tested).
 """
 
 from __future__ import annotations
@@ -36,10 +40,11 @@ def chunk_factor(rule: str, learning_rate: Tensor | float, retention: Tensor | f
 
 
 def largest_learning_rate(rule: str, retention: Tensor | float, chunk_size: int) -> Tensor:
-    """The largest rate for which no unit keys can make the memory grow, at retention α in [0, 1], without momentum.
+    """The largest rate for which a repeated unit key cannot make the memory grow, at retention α in [0, 1], without
+    momentum.
 
     Titans: (1 + α^c) / (1 + … + α^{c-1}), which is 2/c at α = 1. Self-modifying with "l2": α, for every chunk size
-    (sufficient, not sharp). With "dot": 1 + α. (engine notes 6; unit keys, the ½ loss.)
+    (for a repeated key sufficient, not sharp). With "dot": 1 + α. (engine notes 6; unit keys, the ½ loss.)
     """
     α = torch.as_tensor(retention, dtype=torch.float64)
     if rule == "titans":

@@ -15,7 +15,7 @@ USAGE = """python -m nbhelpers.training PRESET [key=value …]
 
 Presets:
 {presets}
-Settings, with their meaning: nbhelpers/training/config.py and language.py. Some:
+Settings, with their meaning: nbhelpers/training/config.py, language.py and facts.py. Some:
   family=hope                 transformer, mamba2, gated_deltanet, titans, hope, hope_attention
   optimizer=muon              {optimizers}
   learning_rate=1e-3 seed=1 tokens=3e6 periods=1,4,16 mixer.memory=matrix to=FOLDER

@@ -11,8 +11,10 @@ from typing import Any
 
 from nbhelpers.models import Config
 from nbhelpers.training.config import RunOptions, StepConfig
+from nbhelpers.training.facts import Facts, FactsConfig
 from nbhelpers.training.images import Images, ImagesConfig
 from nbhelpers.training.language import Language, TrainingConfig
+from nbhelpers.training.learner import Learner, LearnerConfig
 from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
 
@@ -26,6 +28,14 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cpu": ("1.3 M parameters, 1.5 M tokens: minutes on two cores", {}),
+    "amnesiac": (
+        "160,000 parameters that are told facts: the models of the first chapter, ten minutes each on one core",
+        {
+            **{"task": "facts", "width": 64, "layers": 3, "heads": 4, "batch_size": 4, "tokens": 3_000_000},
+            **{"optimizer": "muon", "learning_rate": 4e-3},
+            **{"validate_every": 1000, "checkpoint_every": 250, "log_every": 100},
+        },
+    ),
     "images": ("seconds: Fashion-6k and a network of three layers", {"task": "images", "keep_model": False}),
     "quadratic": (
         "seconds: directions that differ a thousandfold in curvature",
@@ -160,6 +170,8 @@ def literal(text: str) -> Any:
 
 TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "language": (TrainingConfig, Language),
+    "facts": (FactsConfig, Facts),
+    "learner": (LearnerConfig, Learner),
     "images": (ImagesConfig, Images),
     "quadratic": (QuadraticConfig, Quadratic),
 }

@@ -10,13 +10,15 @@ from typing import Any
 
 from nbhelpers.core.records import RUNS, Record, records
 
+MEASURES = {"language": "bits per byte", "facts": "share of facts not said", "learner": "share of facts not said"}
+
 
 def summarise(to: str | Path = RUNS, kind: str = "train") -> list[dict[str, Any]]:
     """One row an experiment (same name, same config but for the seed), the best mean first.
 
-    A row holds ``name``, ``config`` (hash), ``learning_rate``, ``parameters``, ``tokens``, ``seeds`` (how many),
-    ``tokens_per_second`` (median), and for ``validation`` and ``test`` the mean over the seeds by domain, with the
-    sample standard deviation of the domains' mean under ``validation_spread`` and ``test_spread`` (None for one
+    A row holds ``name``, ``config`` (hash), ``task``, ``learning_rate``, ``parameters``, ``tokens``, ``seeds`` (how
+    many), ``tokens_per_second`` (median), and for ``validation`` and ``test`` the mean over the seeds by domain, with
+    the sample standard deviation of the domains' mean under ``validation_spread`` and ``test_spread`` (None for one
     seed). Runs that diverged are counted under ``diverged``.
     """
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -29,7 +31,8 @@ def summarise(to: str | Path = RUNS, kind: str = "train") -> list[dict[str, Any]
 
 def _row(name: str, config: str, members: list[Record]) -> dict[str, Any]:
     done = [r.result for r in members if r.result["status"] == "done"]
-    row = {"name": name, "config": config, "learning_rate": members[0].config.get("learning_rate")}
+    row = {"name": name, "config": config, "task": members[0].config.get("task", "language")}
+    row |= {"learning_rate": members[0].config.get("learning_rate")}
     row |= {"seeds": len(done), "diverged": len(members) - len(done)}
     if not done:
         return row
@@ -44,13 +47,18 @@ def _row(name: str, config: str, members: list[Record]) -> dict[str, Any]:
 
 
 def table(to: str | Path = RUNS, kind: str = "train") -> str:
-    """``summarise`` as text: bits per byte on the test works (validation where there is no test)."""
+    """``summarise`` as text, a block a task: what its test measures (its validation where there is no test)."""
     rows = [row for row in summarise(to, kind) if row["seeds"]]
     if not rows:
         return f"There is no finished record of kind {kind} in {to}."
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    return "\n\n".join(_block([row for row in rows if row["task"] == task]) for task in tasks)
+
+
+def _block(rows: list[dict[str, Any]]) -> str:
     part = "test" if "test" in rows[0] else "validation"
     domains = [domain for domain in rows[0][part] if domain != "mean"]
-    lines = [f"{part}, bits per byte (± standard deviation over seeds)"]
+    lines = [f"{part}, {MEASURES.get(rows[0]['task'], rows[0]['task'])} (± standard deviation over seeds)"]
     lines.append(
         f"{'name':16}{'rate':>8}{'seeds':>6}{'mean':>18}" + "".join(f"{d:>15}" for d in domains) + "  tokens/s"
     )

@@ -49,7 +49,7 @@ def verifiable(to: str | Path = RUNS) -> list[Record]:
 def main(folder: str = str(RUNS)) -> int:
     found = verifiable(folder)
     for record in found:
-        print(f"{record.id}: {verify(record)['mean']:.4f} bits per byte, as recorded")
+        print(f"{record.id}: mean {verify(record)['mean']:.4f}, as recorded")
     print(f"{len(found)} models verified in {folder}")
     return 0
 

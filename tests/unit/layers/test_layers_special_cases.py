@@ -107,10 +107,51 @@ def test_with_self_modification_off_it_is_titans():
     η = gates.learning_rate(raw, α, μ, 4)
     start = ops.mlp_state(*(W[:, 0].expand(2, -1, -1, -1) for W in (layer.written_W1, layer.written_W2)))
     k, v = gates.unit(made["key"]), gates.unit(made["value"])
-    read, end = ops.titans_mlp_sequential(gates.unit(q), k, v, η, α, μ, start, chunk_size=4)
+    rule = {"chunk_size": 4, "gradient_bound": gates.GRADIENT_BOUND}
+    read, end = ops.titans_mlp_sequential(gates.unit(q), k, v, η, α, μ, start, **rule)
     expected = layer.out((layer.norm(read).transpose(1, 2).flatten(2)) * F.silu(layer.output_gate(x)))
     torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(state["W1"][:, :, 0], end["W1"], rtol=1e-10, atol=1e-10)
+
+
+LOUD = {
+    "hope": lambda **options: SelfModifyingTitans(16, 2, 16, **options),
+    "hope-inner": lambda **options: SelfModifyingTitans(16, 2, 16, erase="inner", **options),
+    "hope-values": lambda **options: SelfModifyingTitans(16, 2, 16, own_values=False, **options),
+    "hope-momentum": lambda **options: SelfModifyingTitans(16, 2, 16, momentum=True, **options),
+    "titans": lambda **options: Titans(16, 2, 16, memory="mlp", **options),
+}
+
+
+def largest_memory(mixer, seed):
+    """The largest entry that a memory ever has while 320 tokens are read; NaN counts as infinity. The memory starts
+    four times as large as in a new layer, and rates are near their upper end."""
+    with torch.no_grad():
+        for name, p in mixer.named_parameters():
+            if name.endswith(("W1", "W2")):
+                p *= 4
+            elif name == "rate_bias":
+                p.fill_(3.0)
+        state, largest = None, []
+        for piece in inputs(1, 320, 16, seed=seed).split(mixer.chunk_size, 1):
+            _, state = mixer(piece, state)
+            largest += [state[name].abs().max().nan_to_num(nan=float("inf")) for name in ("W1", "W2")]
+    return max(largest)
+
+
+@pytest.mark.parametrize("name", LOUD)
+def test_an_mlp_memory_stays_small_whatever_its_weights_became(name):
+    """As after a few steps of training at a high rate; without the bound on gradients some memory leaves all bounds."""
+
+    def largest(**options):
+        found = []
+        for seed in range(3):
+            torch.manual_seed(seed)
+            found.append(largest_memory(LOUD[name](**options).double(), seed))
+        return max(found)
+
+    assert largest() < 100
+    assert largest(gradient_bound=float("inf")) > 1e6
 
 
 def test_titans_without_momentum_is_the_gated_delta_rule_after_a_change_of_gates():

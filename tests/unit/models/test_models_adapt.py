@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from nbhelpers.models import Config, LanguageModel, adapt, set_token_periods
+from nbhelpers.models import Config, LanguageModel, adapt, learn_once, set_token_periods
 
 PERIODS = (4, 8, None)
 
@@ -130,3 +133,49 @@ def test_the_start_can_be_trained_for_what_it_becomes():
     torch.testing.assert_close(losses, plain)
     torch.testing.assert_close(state["1.cms.1.up"], own["1.cms.1.up"])
     assert not plain.requires_grad
+
+
+def test_learning_once_is_one_step_of_plain_descent_on_each_text():
+    torch.manual_seed(0)
+    model = LanguageModel(Config("transformer", vocabulary=11, width=16, layers=2, heads=2)).double()
+    texts = torch.randint(11, (3, 9), generator=torch.Generator().manual_seed(1))
+    rows = torch.randint(11, (3, 14), generator=torch.Generator().manual_seed(2))
+    levels = [block.cms.levels for block in model.blocks]
+    changes = learn_once(model, texts, 0.02)
+    twice = learn_once(model, texts, 0.02, changes)
+    assert [block.cms.levels for block in model.blocks] == levels  # the clock was set for this call alone
+    for i, text in enumerate(texts):
+        student = copy.deepcopy(model)
+        weights = {n: p for n, p in student.named_parameters() if n.endswith((".gate", ".up", ".down"))}
+        for expected in (changes, twice):
+            loss = student.loss(text[None, :-1], text[None, 1:])[0] * 8
+            for weight, slope in zip(weights.values(), torch.autograd.grad(loss, list(weights.values())), strict=True):
+                weight.data -= 0.02 * slope
+            own = {name: change[i : i + 1] for name, change in expected.items()}
+            torch.testing.assert_close(model(rows[i : i + 1], own)[0], student(rows[i : i + 1])[0])
+
+
+def test_learning_once_can_be_differentiated():
+    torch.manual_seed(0)
+    model = LanguageModel(Config("transformer", vocabulary=11, width=8, layers=1, heads=2)).double()
+    text, row = torch.randint(11, (2, 2, 6), generator=torch.Generator().manual_seed(1))
+
+    def outer():
+        with sdpa_kernel(SDPBackend.MATH):
+            changes = learn_once(model, text, 0.1, differentiable=True)
+            return F.cross_entropy(model(row[:, :-1], changes)[0].flatten(0, 1), row[:, 1:].flatten())
+
+    weight = model.blocks[0].cms.blocks[0].down
+    (slope,) = torch.autograd.grad(outer(), weight)
+    with torch.no_grad():
+        weight[2, 1] += 1e-6
+        higher = outer()
+        weight[2, 1] -= 2e-6
+        numeric = (higher - outer()) / 2e-6
+    torch.testing.assert_close(slope[2, 1], numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_learning_once_needs_something_to_predict():
+    model = LanguageModel(Config("transformer", vocabulary=11, width=8, layers=1, heads=2))
+    with pytest.raises(ValueError, match="two tokens or more"):
+        learn_once(model, torch.zeros(3, 1, dtype=torch.int64), 0.1)

@@ -64,6 +64,11 @@ def _cases():
             f"self_modifying-own-anchored{tail}", "self_modifying", gates, {"erase": "chunk_start", "own_values": True}
         )
         yield Case(f"self_modifying_mlp-inner{tail}", "self_modifying_mlp", gates, {"erase": "inner"}, mlp=True)
+        bounded = {"gradient_bound": 0.2}
+        yield Case(f"titans_mlp-bounded{tail}", "titans_mlp", gates, bounded, mlp=True)
+        yield Case(
+            f"self_modifying_mlp-bounded{tail}", "self_modifying_mlp", gates, bounded | {"own_values": True}, mlp=True
+        )
     yield Case("self_modifying_mlp-silu", "self_modifying_mlp", (RATE, KEEP), {"activation": "silu"}, mlp=True)
     yield Case("titans_mlp-tanh", "titans_mlp", (RATE, KEEP), {"activation": "tanh"}, mlp=True)
 

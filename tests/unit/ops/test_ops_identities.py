@@ -6,6 +6,8 @@ requirements. ``published_*`` below are loops from the published formulas, in th
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ops_cases import CASES, assert_same, random_inputs, run, start, tokens
 from torch.nn import functional as F
 
@@ -180,6 +182,21 @@ def test_the_factor_of_the_loss_without_a_half_would_diverge():
     assert abs(r**c - 2 * η * (1 - r**c) / (1 - r)) > 1
 
 
+def test_keys_that_turn_through_a_chunk_are_worse_for_l2_than_one_key():
+    """2 P − I is not a contraction although P is; for "dot", whose factor is P, it is one."""
+    chunk, chunks = 64, 8
+    angle = torch.arange(chunks * chunk, dtype=torch.float64) * torch.pi / chunk
+    keys = torch.stack([angle.cos(), angle.sin()], -1)[None, None]
+    ones = torch.ones(1, 1, chunks * chunk, dtype=torch.float64)
+    start = ops.matrix_state(torch.eye(2, dtype=torch.float64)[None, None])
+    size = {}
+    for objective in ("l2", "dot"):
+        options = {"chunk_size": chunk, "objective": objective}
+        _, end = ops.self_modifying(None, keys, 0 * keys, ones, ones, None, start, **options)
+        size[objective] = end["memory"].norm()
+    assert 2.5**chunks < size["l2"] < 3**chunks and size["dot"] < 1
+
+
 @pytest.mark.parametrize("rule", ["titans", "dot"])
 @pytest.mark.parametrize("chunk", [1, 4, 32])
 def test_the_largest_rate_is_where_the_factor_reaches_minus_one(rule, chunk):
@@ -194,6 +211,82 @@ def test_the_largest_rate_is_where_the_factor_reaches_minus_one(rule, chunk):
 def test_stability_knows_three_rules(call):
     with pytest.raises(ValueError, match="rule is 'adam'; expected one of titans, l2, dot"):
         call("adam", *[0.5] * (2 if call is ops.chunk_factor else 1), 4)
+
+
+# An MLP memory has no such bound: each of its matrices makes the gradient of the other grow. --------------------------
+
+
+def mlp_through_chunks(inputs, chunk, **options):
+    """The sizes of both matrices at the start and after each chunk: a list of pairs."""
+    state, sizes = start(inputs), [(inputs["W1"].norm(), inputs["W2"].norm())]
+    for begin in range(0, inputs["keys"].shape[2], chunk):
+        piece = tokens(inputs, begin, begin + chunk)
+        _, state = ops.self_modifying_mlp(**piece | {"queries": None}, state=state, chunk_size=chunk, **options)
+        sizes.append((state["W1"].norm(), state["W2"].norm()))
+    return sizes, state
+
+
+def one_token_for_ever(length, size, η=0.5):
+    """Unit key and value that repeat, retention 1, matrices ``size`` times as large as those a layer starts with."""
+    inputs = random_inputs(CASE["self_modifying_mlp-l2"], 0, B=1, H=1, L=length, Dk=8, Dh=8)
+    for name in ("keys", "values"):
+        inputs[name] = F.normalize(inputs[name][:, :, :1], dim=-1).expand(1, 1, length, 8)
+    gates = {"learning_rate": torch.full((1, 1, length), η), "retention": torch.ones(1, 1, length)}
+    inputs |= {name: gate.double() for name, gate in gates.items()}
+    return inputs | {"W1": 0.35 * size * inputs["W1"], "W2": 1.4 * size * inputs["W2"]}
+
+
+@pytest.mark.parametrize("own_values", [False, True])
+def test_two_matrices_drive_each_other_unless_their_gradients_are_bounded(own_values):
+    """η = α / 2 is far inside the bound of a matrix, which this same token leaves where it is."""
+    inputs = one_token_for_ever(40 * 16, size=3)
+    sizes, _ = mlp_through_chunks(inputs, 16, own_values=own_values)
+    assert not sizes[-1][0] < 1e6
+    sizes, end = mlp_through_chunks(inputs, 16, own_values=own_values, gradient_bound=4.0)
+    k = inputs["keys"][0, 0, 0]
+    before = (inputs["W2"][0, 0] @ k).norm()
+    assert (end["W2"][0, 0] @ k).norm() <= max(before, 4.0) + 1e-9
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_with_bounded_gradients_no_input_makes_an_mlp_memory_grow_faster_than_linearly(data):
+    """‖W_t‖ ≤ ‖W_{t-1}‖ + η c for any unit keys, values, matrices, gates 0 ≤ η ≤ α ≤ 1, losses and erases."""
+    chunk, bound = data.draw(st.sampled_from([1, 3, 16]), "chunk"), data.draw(st.sampled_from([0.5, 4.0]), "c")
+    seed = data.draw(st.integers(0, 10**6), "seed")
+    inputs = random_inputs(CASE["self_modifying_mlp-own-l2"], seed, B=1, H=1, L=6 * chunk, Dk=4, Dh=6)
+    if data.draw(st.booleans(), "one key"):
+        inputs["keys"] = inputs["keys"][:, :, :1].expand_as(inputs["keys"])
+    if data.draw(st.booleans(), "retention 1"):
+        inputs["retention"] = torch.ones_like(inputs["retention"])
+    inputs["learning_rate"] = data.draw(st.floats(0, 1), "η / α") * inputs["retention"]
+    for name in ("W1", "W2"):
+        inputs[name] = data.draw(st.sampled_from([0.3, 1.0, 10.0, 1000.0]), f"size of {name}") * inputs[name]
+    options = {
+        "own_values": data.draw(st.booleans(), "own values"),
+        "objective": data.draw(st.sampled_from(["l2", "dot"]), "objective"),
+        "erase": data.draw(st.sampled_from(["both", "inner", "none"]), "erase"),
+    }
+    sizes, _ = mlp_through_chunks(inputs, chunk, gradient_bound=bound, **options)
+    steps = inputs["learning_rate"].unflatten(2, (-1, chunk)).sum(-1)[0, 0]
+    for before, after, η in zip(sizes, sizes[1:], steps, strict=False):
+        for W_before, W_after in zip(before, after, strict=True):
+            assert W_after <= (W_before + bound * η) * (1 + 1e-9)
+
+
+def test_the_bound_is_on_the_whole_gradient_for_keys_of_any_length():
+    case = CASE["self_modifying_mlp-bounded"]
+    inputs = random_inputs(case, 0)
+    inputs["keys"] = 3 * inputs["keys"]
+    y, _ = run(case.chunked, inputs, chunk_size=4)
+    same(y, run(case.sequential, inputs, chunk_size=4)[0])
+    differs(y, run(CASE["self_modifying_mlp-own-l2"].chunked, inputs, chunk_size=4)[0])
+
+
+def test_a_gradient_bound_must_be_positive():
+    inputs, state = inputs_for("self_modifying_mlp-l2")
+    with pytest.raises(ValueError, match="gradient_bound is 0; expected a positive number"):
+        ops.self_modifying_mlp(**inputs, state=state, chunk_size=4, gradient_bound=0)
 
 
 # Special cases --------------------------------------------------------------------------------------------------------

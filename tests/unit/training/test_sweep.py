@@ -161,3 +161,14 @@ def test_the_summary_is_mean_and_spread_over_seeds_best_first(tmp_path):
     text = table(tmp_path)
     assert "3.2000 ± 0.2000" in text and text.index("titans") < text.index("hope")
     assert "no finished record" in table(tmp_path, "bench")
+
+
+def test_tasks_that_measure_different_things_stand_apart(tmp_path):
+    finished(tmp_path, "hope", 0, 2.0)
+    measure = {"64": 0.25, "mean": 0.25}
+    Record("train", "told", 0, {"task": "facts", "learning_rate": 1e-3}, tmp_path).begin().finish(
+        status="done", parameters=9, tokens=8, tokens_per_second=7.0, validation=measure, test=measure
+    )
+    facts, language = table(tmp_path).split("\n\n")
+    assert facts.startswith("test, share of facts not said") and "told" in facts and "hope" not in facts
+    assert language.startswith("test, bits per byte") and "3.0000" in language
