@@ -49,7 +49,7 @@ LIT: dict[str, tuple[str, ...]] = {
     "momentum-remembers-gradients": ("optimizer",),
     "adam-adagrad-muon": ("optimizer",),
     "delta-gradient-descent": ("memory", "optimizer"),
-    "deep-momentum": ("optimizer",),
+    "deep-momentum-and-the-fair-contest": ("optimizer",),
     "many-clocks-in-one-optimizer": ("optimizer",),
     "levels": ALL,
     "fast-weights": ("memory",),

@@ -28,7 +28,7 @@ def make_optimizers(
     name: a key of ``OPTIMIZERS``.
     model: parameters; one with ``parameter_groups`` says which have a longer ``period_steps``.
     learning_rate: of all of them. Muon's is scaled to match AdamW's size of step (``match_rms_adamw``).
-    weight_decay: of matrices; vectors have none.
+    weight_decay: of matrices; vectors have none. Every rule shrinks a weight by its share of the rate, beside the step.
     options: further options of the named optimizer.
 
     Raises
@@ -62,6 +62,28 @@ def grouped(model: nn.Module, weight_decay: float, wanted: Callable[[str, nn.Par
 def is_inner_matrix(name: str, p: nn.Parameter) -> bool:
     """What Newton-Schulz is meant for: matrices that map features to features, not the table of tokens."""
     return p.ndim == 2 and min(p.shape) > 1 and "embedding" not in name
+
+
+class Momentum(torch.optim.SGD):
+    """Torch's SGD with momentum, but with weight decay beside the momentum, as all other rules here have it.
+
+    Torch adds the decay to the gradient. The momentum then sums it up, and a decay of nine tenths makes it ten times
+    as strong as the same number means elsewhere: arms of a comparison would not be alike.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.mul_(1 - group["lr"] * decay)
+            group["weight_decay"] = 0.0
+        try:
+            return super().step(closure)
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
 
 
 def adamw(model: nn.Module, rate: dict, weight_decay: float, options: dict, wanted=lambda name, p: True):
@@ -99,7 +121,7 @@ def dgd(model, rate, weight_decay, options):
 
 OPTIMIZERS: dict[str, Callable[..., list[Optimizer]]] = {
     "sgd": plain(torch.optim.SGD),
-    "momentum": plain(torch.optim.SGD, momentum=0.9),
+    "momentum": plain(Momentum, momentum=0.9),
     "adamw": adamw,
     "muon": for_matrices(optim.Muon, adjust_lr_fn="match_rms_adamw"),
     "m3": for_matrices(optim.M3, average="ema"),

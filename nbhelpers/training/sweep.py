@@ -6,7 +6,8 @@
     python -m nbhelpers.training.sweep images over=optimizer name=fashion rates=… seeds=5
 
 Every trial is a record. Where any arm's best trial lies on the edge of the range, the range widens for all arms, so
-that their budgets stay equal. The queue can be stopped (Ctrl-C) and started again: runs that are over are not run
+that their budgets stay equal. An edge that is less than 1 % better than the rate beside it is a plateau: the arm takes
+that rate, and nothing widens. The queue can be stopped (Ctrl-C) and started again: runs that are over are not run
 twice, and one that was cut off goes on from its checkpoint.
 """
 
@@ -27,9 +28,11 @@ from nbhelpers.core.records import RUNS, Record
 from nbhelpers.models import FAMILIES
 from nbhelpers.training.config import check_least
 from nbhelpers.training.optimizers import OPTIMIZERS
-from nbhelpers.training.settings import KEYS, PRESETS, TASKS, build, literal, parse
+from nbhelpers.training.settings import KEYS, PRESETS, build, literal, parse
 from nbhelpers.training.summary import table
 
+NEVER = 10**9  # steps; the last step is reported whatever the interval
+PLATEAU = 0.01  # relative gain on the edge of a range below which an arm counts as level there
 WIDEST = 4  # how often a range may widen before the sweep gives up
 
 
@@ -46,6 +49,7 @@ class Sweep:
     trial: tokens (samples) of a trial; None (default) as many as a run's.
     seeds: how many runs of each arm at its best rate; seeds count from 0. Trials use seed 0.
     workers: runs side by side, each on one thread.
+    shares: by arm, the share of the steps that it gets, in trials and in runs; an arm without one gets all.
     """
 
     base: dict[str, Any]
@@ -55,6 +59,7 @@ class Sweep:
     trial: int | None = None
     seeds: int = 3
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    shares: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         known = {"family": FAMILIES, "optimizer": tuple(OPTIMIZERS)}
@@ -68,19 +73,32 @@ class Sweep:
         check_least(self, seeds=1, workers=1)
         if self.trial is not None:
             check_least(self, trial=1)
+        if wrong := {arm: share for arm, share in self.shares.items() if not 0 < share <= 1}:
+            raise ValueError(f"shares holds {wrong}; expected shares of the steps, above 0 and at most 1.")
 
     def trial_of(self, arm: str, rate: float) -> dict[str, Any]:
-        """The settings of a trial."""
+        """The settings of a trial. It reports its end alone, which is what trials are compared by."""
         own = {"learning_rate": rate, "seed": 0, "keep_model": False, "sample": 0}
-        if self.trial is not None:
-            own[TASKS[self.base.get("task", "language")][0].budget] = self.trial
-        return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own
+        own |= {"log_every": NEVER, "validate_every": NEVER}
+        return (
+            self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own | self.budget(arm, self.trial)
+        )
 
     def final(self, arm: str, rate: float, seed: int) -> dict[str, Any]:
         """The settings of a run at the best rate; the first seed's weights are kept."""
         keep = self.base.get("keep_model", True) and seed == 0
         own = {"learning_rate": rate, "seed": seed, "keep_model": keep}
-        return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own
+        return self.base | {self.over: arm, "name": self.name(arm), "progress": False} | own | self.budget(arm)
+
+    def budget(self, arm: str, amount: int | None = None) -> dict[str, int]:
+        """The setting that says how much an arm trains on: its share of ``amount``, or of a run's, in whole steps."""
+        share = self.shares.get(arm, 1)
+        if amount is None and share == 1:
+            return {}
+        config, _ = build(self.base | {self.over: arm})
+        amount = getattr(config, config.budget) if amount is None else amount
+        steps = max(1, int(share * (amount // config.units) + 1e-9))
+        return {config.budget: amount if share == 1 else steps * config.units}
 
     def name(self, arm: Any) -> str:
         """Of an arm's records: the arm, after the sweep's own name if the settings give one."""
@@ -113,7 +131,7 @@ def best_rates(sweep: Sweep) -> dict[str, float]:
     for _ in range(WIDEST + 1):
         jobs = [("sweep", sweep.trial_of(arm, rate)) for rate in rates for arm in sweep.arms]
         scores = {(r.name, r.config["learning_rate"]): score(r) for r in run_all(jobs, sweep.workers)}
-        best = {arm: min(rates, key=lambda rate: scores[sweep.name(arm), rate]) for arm in sweep.arms}
+        best = {arm: lowest(rates, [scores[sweep.name(arm), rate] for rate in rates]) for arm in sweep.arms}
         hopeless = [str(arm) for arm in sweep.arms if scores[sweep.name(arm), best[arm]] == float("inf")]
         if hopeless:
             raise RuntimeError(
@@ -126,6 +144,13 @@ def best_rates(sweep: Sweep) -> dict[str, float]:
     raise RuntimeError(
         f"The range was widened {WIDEST} times, to {rates}, and a best trial is still on its edge: {best}."
     )
+
+
+def lowest(rates: list[float], found: list[float]) -> float:
+    """The rate with the lowest score; on a plateau at an edge (``PLATEAU``) the rate beside it."""
+    best = min(range(len(rates)), key=found.__getitem__)
+    beside = {0: 1, len(rates) - 1: len(rates) - 2}.get(best, best)
+    return rates[beside] if found[beside] - found[best] < PLATEAU * abs(found[best]) else rates[best]
 
 
 def widen(rates: list[float], edges: Iterable[float]) -> list[float]:

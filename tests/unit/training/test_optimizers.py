@@ -40,6 +40,22 @@ def test_levels_keep_their_periods_and_vectors_do_not_decay():
     assert not isinstance(make_optimizers("adamw", model("transformer"), 0.1)[0], Periodic)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_without_a_gradient_every_rule_makes_the_same_step(name):
+    """A contest is fair only if equal settings mean the same: what is left without a gradient is the weight decay."""
+    layers = torch.nn.ModuleList([torch.nn.Linear(3, 4, bias=False), torch.nn.LayerNorm(3)])
+    before = [p.detach().clone() for p in layers.parameters()]
+    optimizers = make_optimizers(name, layers, 0.1, weight_decay=0.5)
+    for _ in range(4):
+        layers.zero_grad()
+        for layer in layers:
+            (layer(torch.zeros(5, 3)) * 0).sum().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    for p, start in zip(layers.parameters(), before, strict=True):
+        torch.testing.assert_close(p.detach(), start * (1 - 0.1 * 0.5) ** 4 if p.ndim == 2 else start)
+
+
 def test_muon_has_the_inner_matrices_and_adamw_the_rest():
     one = model("transformer")
     muon, adamw = make_optimizers("muon", one, 0.1)

@@ -54,6 +54,22 @@ def test_the_range_widens_for_all_arms_when_one_lies_on_the_edge(tmp_path, prete
     assert tried["transformer"] == tried["mamba2"] == [1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
 
 
+@pytest.mark.parametrize(
+    ("scores", "rate"),
+    [
+        ([3.0, 2.0, 1.0, 0.995], 3),  # level at the upper edge
+        ([3.0, 2.0, 1.0, 0.98], 4),
+        ([1.0, 1.005, 2.0, 3.0], 2),  # and at the lower one
+        ([1.0, 1.02, 2.0, 3.0], 1),
+        ([3.0, 1.0, 1.001, 2.0], 2),  # inside the range the best is the best
+        ([math.inf, math.inf, 2.0, math.inf], 3),
+        ([math.inf, math.inf, math.inf, 1.0], 4),
+    ],
+)
+def test_a_plateau_on_the_edge_does_not_widen_the_range(scores, rate):
+    assert s.lowest([1, 2, 3, 4], scores) == rate
+
+
 def test_a_range_that_never_ends_is_an_error(tmp_path, pretend):
     pretend({"transformer": 1e9, "mamba2": 2e-3})
     with pytest.raises(RuntimeError, match="still on its edge"):
