@@ -127,7 +127,7 @@ def test_a_contest_runs_every_rule_through_the_same_loop(optimizer, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"task": "chess"}, 'no task "chess"; there are: language, images'),
+        ({"task": "chess"}, 'no task "chess"; there are: language, facts, learner, images'),
         ({"task": "images", "length": 3}, "The task images has no length; it has:"),
         ({"task": "images", "images": "cats"}, "expected one of fashion, digits"),
         ({"task": "quadratic", "condition": 0.5}, "expected 1 or more"),
