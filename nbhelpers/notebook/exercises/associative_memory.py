@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain, normal
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "associative-memory"
@@ -23,12 +23,6 @@ def _complain(cases: list[tuple[Any, Any, dict[str, Any]]]) -> str | None:
         if all(compare_numbers(answer, mistakes[message]) is None for answer, _, mistakes in cases):
             return message
     return next(filter(None, complaints))
-
-
-def _normal(seed: int, *shape: int):
-    import torch
-
-    return torch.tensor(np.random.default_rng(seed).normal(size=shape))
 
 
 # 1. The drawer
@@ -185,7 +179,7 @@ _SMOOTH_MISTAKES = {
 def _check_smooth(function: Callable) -> str | None:
     cases = []
     for seed, (pairs, width, sharpness, away) in enumerate([(5, 3, 1.0, 0.0), (7, 4, 0.5, 0.0), (4, 3, 2.0, 60.0)]):
-        keys, values, query = _normal(seed, pairs, width), _normal(50 + seed, pairs, 2), _normal(90 + seed, width)
+        keys, values, query = normal(seed, pairs, width), normal(50 + seed, pairs, 2), normal(90 + seed, width)
         given = query + away, keys, values, sharpness
         mistakes = {message: _smooth_wrong(kind)(*given) for message, kind in _SMOOTH_MISTAKES.items()}
         cases.append((call(function, *given), _smooth(*given), mistakes))
@@ -267,7 +261,7 @@ _RIDGE_MISTAKES = {
 def _check_ridge_online(function: Callable) -> str | None:
     cases = []
     for seed, (pairs, inputs, outputs, weight) in enumerate([(6, 4, 3, 0.5), (3, 5, 2, 2.0), (4, 3, 3, 0.8)]):
-        keys, values = _normal(seed, pairs, inputs), _normal(70 + seed, pairs, outputs)
+        keys, values = normal(seed, pairs, inputs), normal(70 + seed, pairs, outputs)
         mistakes = {message: _ridge_wrong(kind)(keys, values, weight) for message, kind in _RIDGE_MISTAKES.items()}
         answer = call(function, keys.clone(), values.clone(), weight)
         cases.append((answer, _ridge_at_once(keys, values, weight), mistakes))

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain
+from nbhelpers.notebook.exercises.compare import compare_choice, compare_expressions, compare_numbers, explain, normal
 from nbhelpers.notebook.exercises.registry import call, register
 
 CHAPTER = "fast-weights"
-
-
-def _normal(seed: int, *shape: int):
-    import torch
-
-    return torch.tensor(np.random.default_rng(seed).normal(size=shape))
 
 
 # 1. Ada has moved
@@ -188,9 +182,9 @@ _FADING_MISTAKES: dict[str, Callable[..., Any]] = {
 
 def _check_fading(function: Callable) -> str | None:
     for seed, (length, width, height) in enumerate([(5, 3, 2), (9, 4, 4)]):
-        queries, keys = _normal(seed, 2, length, width)
-        values = _normal(20 + seed, length, height)
-        keep = 0.5 + 0.45 * _normal(40 + seed, length).sigmoid()
+        queries, keys = normal(seed, 2, length, width)
+        values = normal(20 + seed, length, height)
+        keep = 0.5 + 0.45 * normal(40 + seed, length).sigmoid()
         given = queries, keys, values, keep
         mistakes = {message: mistake(*given) for message, mistake in _FADING_MISTAKES.items()}
         if complaint := explain(call(function, *given), _fading_loop(*given), mistakes):
@@ -257,7 +251,7 @@ _LATE_MISTAKES = {
 
 def _check_late(function: Callable) -> str | None:
     for seed, (pairs, width, sharpness, slope) in enumerate([(6, 3, 2.0, 0.7), (4, 5, 0.5, 1.5)]):
-        given = _normal(seed, width), _normal(10 + seed, pairs, width), _normal(30 + seed, pairs, 2), sharpness, slope
+        given = normal(seed, width), normal(10 + seed, pairs, width), normal(30 + seed, pairs, 2), sharpness, slope
         mistakes = {message: _late_wrong(kind)(*given) for message, kind in _LATE_MISTAKES.items()}
         if complaint := explain(call(function, *given), _late_first(*given), mistakes):
             return complaint
