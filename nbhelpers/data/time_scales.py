@@ -88,7 +88,9 @@ def vocabulary() -> Words:
             if one.part == "train" and one.facts["topic"] in counts:
                 counts[one.facts["topic"]].update(split(one.text))
         shares = {topic: _shares(count) for topic, count in counts.items()}
-        everywhere = {word: min(share.get(word, 0) for share in shares.values()) for word in set().union(*shares.values())}
+        everywhere = {
+            word: min(share.get(word, 0) for share in shares.values()) for word in set().union(*shares.values())
+        }
         frequent = sorted(everywhere, key=lambda word: (-everywhere[word], word))[:FREQUENT]
         kind |= dict.fromkeys(frequent, LANGUAGE)
         for topic, share in shares.items():
@@ -153,7 +155,9 @@ def _take(texts, count: int) -> tuple[list[int], list[int]]:
         where += [number] * len(text)
         if len(words) >= count:
             return words[:count], where[:count]
-    raise ValueError(f"The topic has {len(words)} words left and {count} are needed: take shorter blocks or fewer visits.")
+    raise ValueError(
+        f"The topic has {len(words)} words left and {count} are needed: take shorter blocks or fewer visits."
+    )
 
 
 @cache

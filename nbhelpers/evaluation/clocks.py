@@ -6,7 +6,8 @@ tunes every arm of ``ARMS`` on two streams, measures it on five others, and writ
 
 Each of the M models is three blocks of the kind that ``nbhelpers.layers.cms`` has, in a chain or side by side, on words
 as unit vectors: the model's width is the size of the vocabulary, and what leaves the last block are the scores of the
-next word. Nothing but the blocks learns. Every word is predicted before anything has learned from it.
+next word. Of a block only the last matrix learns, and nothing else does. Every word is predicted before anything has
+learned from it.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from torch.nn import functional as F
 from nbhelpers.core.records import RUNS, Record
 from nbhelpers.data.time_scales import KINDS, Stream, make_stream, vocabulary
 from nbhelpers.layers.cms import VARIANTS
-from nbhelpers.layers.mlp import WEIGHTS
 
-HIDDEN = 16
+HIDDEN = 32
+SHARED = 2.0  # length of the direction that all words share; the part that is a word's own has length 1
 TUNED_ON, REPORTED = (100, 101), (0, 1, 2, 3, 4)  # seeds; the first of the training part, the others held out
 TRIALS, EXPONENTS = 27, (0.0, 0.5, 1.0)
-RATES = -3.5, -0.5  # powers of ten between which the rate of the shortest period is tried
-ONE_CLOCK = -5.5, -0.5  # the same for a single period, which may be long
+RATES = -3.0, -0.5  # powers of ten between which the rate of the shortest period is tried
+ONE_CLOCK = -5.0, -1.0  # the same for a single period, which may be long
 BIN, PROBE_EVERY, PEEK_EVERY, PEEK = 64, 512, 64, 16  # words
 
+LEARNED = ("down",)  # gate and up stay at their random start: the steps cannot blow up, at any rate
 Weights = list[dict[str, Tensor]]  # a block: gate, up (M, hidden, V), down (M, V, hidden)
 
 
@@ -108,10 +110,10 @@ def start_weights(seeds: Sequence[int], words: int, blocks: int = 3, hidden: int
 def scores(weights: Weights, x: Tensor, variant: str = "sequential") -> Tensor:
     """Scores of the next word (M, L, V) after words x (M, L).
 
-    A word is its unit vector plus one direction that all words share. Each block sees its input at length one.
+    A word is its unit vector plus a direction that all words share. Each block sees its input at length one.
     """
     width = weights[0]["gate"].shape[-1]
-    word = F.one_hot(x, width).to(weights[0]["gate"].dtype) + width**-0.5
+    word = F.one_hot(x, width).to(weights[0]["gate"].dtype) + SHARED * width**-0.5
     unit = torch.full((width,), width**-0.5, dtype=word.dtype)
     total = word
     for block in weights:
@@ -126,9 +128,7 @@ def losses(weights: Weights, x: Tensor, target: Tensor, variant: str = "sequenti
     return torch.logsumexp(logits, -1) - logits.gather(-1, target[..., None])[..., 0]
 
 
-def read(
-    arm: Arm, words: Tensor, weights: Weights, rates: Tensor
-) -> Iterator[tuple[int, Tensor, Weights]]:
+def read(arm: Arm, words: Tensor, weights: Weights, rates: Tensor) -> Iterator[tuple[int, Tensor, Weights]]:
     """Learn while reading; yield after each piece the words predicted so far, the losses of the piece, the weights.
 
     A block whose period is over takes one step down the *sum* of the period's gradients, each taken at the weights
@@ -150,12 +150,15 @@ def read(
     by_period = sorted(moving, key=lambda b: arm.periods[b])
     for begin in range(0, words.shape[1] - 1, arm.piece):
         end = min(begin + arm.piece, words.shape[1] - 1)
-        leaves = [now[b][name].requires_grad_() for b in moving for name in WEIGHTS]
+        leaves = [now[b][name].requires_grad_() for b in moving for name in LEARNED]
         loss = losses(now, words[:, begin:end], words[:, begin + 1 : end + 1], arm.variant)
-        gradients = dict(zip(((b, name) for b in moving for name in WEIGHTS), _slopes(loss, leaves), strict=True))
+        gradients = dict(zip(((b, name) for b in moving for name in LEARNED), _slopes(loss, leaves), strict=True))
         for leaf in leaves:
             leaf.requires_grad_(False)
         for (b, name), gradient in gradients.items():
+            if arm.periods[b] == arm.piece:
+                now[b][name].sub_(rates[:, b, None, None] * gradient)
+                continue
             total = sums[b][name].add_(gradient)
             if end % arm.periods[b] == 0:
                 now[b][name].sub_(rates[:, b, None, None] * total)
@@ -163,7 +166,7 @@ def read(
         if arm.variant == "nested":
             for quick, slow in zip(by_period, by_period[1:], strict=False):
                 if end % arm.periods[slow] == 0:
-                    for name in WEIGHTS:
+                    for name in LEARNED:
                         now[quick][name].copy_(weights[quick][name])
         yield end, loss.detach(), now
 
@@ -293,7 +296,9 @@ def main(names: Sequence[str]) -> int:
     for name in names or ARMS:
         record = run_arm(name)
         total = np.sum(record.result["loss"]) / np.sum(record.result["count"])
-        print(f"{name}: rate {record.result['rate']}, exponent {record.result['exponent']}, {total:.4f} nats", flush=True)
+        print(
+            f"{name}: rate {record.result['rate']}, exponent {record.result['exponent']}, {total:.4f} nats", flush=True
+        )
     return 0
 
 
