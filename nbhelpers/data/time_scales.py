@@ -124,7 +124,7 @@ def make_stream(
     ValueError
         If a topic has too few words for the stream.
     """
-    words, generator = vocabulary(), np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     shelf, probes = {}, []
     for language in LANGUAGES:
         for topic in TOPICS[language]:
@@ -142,7 +142,6 @@ def make_stream(
             number = LANGUAGES.index(language)
             topics += [3 * number + int(place)] * block
             languages += [number] * block
-    assert len(words.names) > max(read)
     return Stream(*(np.array(row) for row in (read, article, topics, languages, probes)))
 
 

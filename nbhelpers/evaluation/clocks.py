@@ -12,6 +12,7 @@ learned from it.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ class Arm:
         return int(min(finite)) if finite else BIN
 
     def rates(self, rate: float, exponent: float) -> Tensor:
-        """η of each block: ``rate`` for the shortest period, less by the power ``exponent`` of the ratio for longer ones.
+        """η of each block: ``rate`` for the shortest period, times a power of shortest / own period.
 
         0 leaves sums over the period as they are, 1 makes them means (up to one factor for all).
         """
@@ -164,7 +165,7 @@ def read(arm: Arm, words: Tensor, weights: Weights, rates: Tensor) -> Iterator[t
                 now[b][name].sub_(rates[:, b, None, None] * total)
                 total.zero_()
         if arm.variant == "nested":
-            for quick, slow in zip(by_period, by_period[1:], strict=False):
+            for quick, slow in itertools.pairwise(by_period):
                 if end % arm.periods[slow] == 0:
                     for name in LEARNED:
                         now[quick][name].copy_(weights[quick][name])
@@ -181,7 +182,7 @@ def without(weights: Weights, start: Weights, block: int) -> Weights:
 
 
 def stacked(streams: Sequence[Stream]) -> Tensor:
-    """The words of streams of one length, (M, T + 1): before the first word, which is predicted too, stands its copy."""
+    """The words of streams of one length, (M, T + 1): before the first, which is predicted too, stands its copy."""
     return torch.tensor(np.stack([np.concatenate([one.words[:1], one.words]) for one in streams]))
 
 
