@@ -32,7 +32,7 @@ HIDDEN = 32
 SHARED = 2.0  # length of the direction that all words share; the part that is a word's own has length 1
 TUNED_ON, REPORTED = (100, 101), (0, 1, 2, 3, 4)  # seeds; the first of the training part, the others held out
 TRIALS, EXPONENTS = 27, (0.0, 0.5, 1.0)
-RATES = -3.0, -0.5  # powers of ten between which the rate of the shortest period is tried
+RATES = -4.0, -1.0  # powers of ten between which the rate of the shortest period is tried
 ONE_CLOCK = -5.0, -1.0  # the same for a single period, which may be long
 BIN, PROBE_EVERY, PEEK_EVERY, PEEK = 64, 512, 64, 16  # words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def _bars(ax: Axes, numbers: Any, y: float, names: Sequence[str] | None, size: f
     """Runs of equal numbers as bars side by side, shaded in turn, named where there is room."""
     numbers = np.asarray(numbers)
     cuts = [0, *(np.flatnonzero(np.diff(numbers)) + 1), len(numbers)]
-    for turn, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for turn, (a, b) in enumerate(itertools.pairwise(cuts)):
         shade = COLOUR["grid"] if turn % 2 else COLOUR["panel"]
         ax.barh(y, b - a, left=a, height=0.8, color=shade, edgecolor=COLOUR["muted"], lw=0.6)
         if names is not None:
@@ -174,28 +175,21 @@ def visits(arms: Mapping[str, Any]) -> Figure:
     for ax, (arm, values) in zip(axes, arms.items(), strict=True):
         values = np.asarray(values)
         at = SPAN * (np.arange(values.shape[1]) + 1)
-        for language, name in enumerate(LEVELS):
+        for language, dash in enumerate(("-", (0, (5, 2)), (0, (1, 1.5)))):
             one = values[:, :, language]
-            ax.plot(at, np.median(one, 0), color=COLOUR[name], ls=DASH[name])
-            ax.fill_between(at, one.min(0), one.max(0), color=COLOUR[name], alpha=0.15, lw=0)
+            ax.plot(at, np.median(one, 0), color=COLOUR["ink"], ls=dash)
+            ax.fill_between(at, one.min(0), one.max(0), color=COLOUR["muted"], alpha=0.2, lw=0)
         for visit in range(1, 6):
             ax.axvline(3072 * visit, color=COLOUR["muted"], lw=0.8)
         ax.set_title(arm)
         ax.set(ylabel="nats a word", xlim=(0, at[-1]))
     low, high = axes[0].get_ylim()
-    axes[0].set_ylim(low, high + 0.12 * (high - low))
+    axes[0].set_ylim(low, high + 0.2 * (high - low))
     for visit in range(6):
-        name = LEVELS[visit % 3]
-        label_line(
-            axes[0],
-            3072 * visit + 1536,
-            high + 0.02 * (high - low),
-            LANGUAGES[visit % 3],
-            name,
-            ha="center",
-            fontsize=9,
-        )
-    axes[-1].set_xlabel("words read (colours are languages here)")
+        x, y = 3072 * visit + 1536, high + 0.08 * (high - low)
+        line = ("—", "- -", "····")[visit % 3]
+        label_line(axes[0], x, y, f"{line} {LANGUAGES[visit % 3]}", "ink", ha="center", fontsize=8.5)
+    axes[-1].set_xlabel("words read")
     return fig
 
 
