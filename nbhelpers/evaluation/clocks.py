@@ -281,14 +281,23 @@ def run_arm(name: str, to: str | Path = RUNS) -> Record:
     if record.result is not None:
         return record
     record.begin()
-    rows = tune(arm)
-    for row in rows:
+    for row in tune(arm):
         record.log(**row)
-    chosen = best(rows)
-    found = measure(arm, chosen["rate"], chosen["exponent"])
-    rounded = {key: np.round(value.astype(float), 4).tolist() for key, value in found.items()}
-    record.finish(status="done", rate=chosen["rate"], exponent=chosen["exponent"], **rounded)
+    chosen = best(tuned(record))
+    for name_of, values in measure(arm, chosen["rate"], chosen["exponent"]).items():
+        record.log(measured=name_of, values=np.round(values.astype(float), 4).tolist())
+    record.finish(status="done", rate=chosen["rate"], exponent=chosen["exponent"])
     return record
+
+
+def tuned(record: Record) -> list[dict]:
+    """The trials of a record: rate, exponent, losses by stream, their mean."""
+    return [row for row in record.rows() if "rate" in row]
+
+
+def measured(record: Record) -> dict[str, np.ndarray]:
+    """What :func:`measure` found, from its record."""
+    return {row["measured"]: np.array(row["values"]) for row in record.rows() if "measured" in row}
 
 
 def main(names: Sequence[str]) -> int:
