@@ -24,9 +24,9 @@ from nbhelpers.data.tokenizer import load_tokenizer
 from nbhelpers.models import LanguageModel, adapt, load
 
 MODEL = "train-transformer-s0-27223027"
-LENGTH, TRIALS, EXPONENTS = 1024, 24, (0.0, 0.5, 1.0)
-RATES = -3.5, 0.0  # powers of ten between which the rate of the shortest period is tried
-ONE_CLOCK = -4.5, 0.0  # the same for a single period
+LENGTH, TRIALS, EXPONENTS = 1024, 9, (0.0, 0.5, 1.0)
+RATES = -2.5, -1.5  # powers of ten between which the rate of the shortest period is tried
+ONE_CLOCK = -4.0, -1.0  # the same for a single period
 TUNED_ON = ("Macbeth", "Moby-Dick, chapters 126–135")  # with four addresses of the validation part
 REPORTED = ("The Tempest", "Hamlet", "Persuasion")  # with three of the test part
 ARMS = {
