@@ -81,25 +81,28 @@ def read(model: LanguageModel, tokens: Tensor, periods: Sequence[int], rate: flo
     return adapt(model, tokens)[0].mean(1)
 
 
-def run_arm(name: str, to: str | Path = RUNS) -> Record:
-    """The record of an arm; what is there is not run again."""
-    periods = ARMS[name]
-    tried = trials(periods)
-    settings = {
+def settings(periods: Sequence[int]) -> dict:
+    """What decides an arm's record."""
+    return {
         "task": "stacking",
         "model": MODEL,
         "periods": list(periods),
         "length": LENGTH,
-        "trials": [list(trial) for trial in tried],
+        "trials": [list(trial) for trial in trials(periods)],
     }
-    record = Record("bench", f"stacking.{name}", 0, settings, to)
+
+
+def run_arm(name: str, to: str | Path = RUNS) -> Record:
+    """The record of an arm; what is there is not run again."""
+    periods = ARMS[name]
+    record = Record("bench", f"stacking.{name}", 0, settings(periods), to)
     if record.result is not None:
         return record
     record.begin()
     model = load(RUNS / MODEL / "model").float()
     _, tokens = texts("validation", TUNED_ON)
     rows = []
-    for rate, exponent in tried:
+    for rate, exponent in trials(periods):
         loss = float(read(model, tokens, periods, rate, exponent).mean())
         rows.append((loss if math.isfinite(loss) else math.inf, rate, exponent))
         record.log(rate=rate, exponent=exponent, loss=loss if math.isfinite(loss) else None)
