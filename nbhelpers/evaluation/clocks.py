@@ -75,7 +75,7 @@ class Arm:
         """(rate, exponent) to try: as many for every arm, save the frozen one, which has nothing to tune."""
         if set(self.periods) == {math.inf}:
             return [(0.0, 0.0)]
-        if len(set(self.periods)) == 1:
+        if len(set(self.periods) - {math.inf}) == 1:
             return [(float(f"{rate:.3g}"), 0.0) for rate in np.logspace(*ONE_CLOCK, TRIALS)]
         count = TRIALS // len(EXPONENTS)
         return [(float(f"{rate:.3g}"), e) for e in EXPONENTS for rate in np.logspace(*RATES, count)]
@@ -89,6 +89,7 @@ ARMS = {
     "order.middle.slow.fast": Arm((MIDDLE, SLOW, FAST)),
     "order.slow.fast.middle": Arm((SLOW, FAST, MIDDLE)),
     "order.slow.middle.fast": Arm((SLOW, MIDDLE, FAST)),
+    "first.alone": Arm((FAST, math.inf, math.inf)),
     "one.fast": Arm((FAST,) * 3),
     "one.middle": Arm((MIDDLE,) * 3),
     "one.slow": Arm((SLOW,) * 3),

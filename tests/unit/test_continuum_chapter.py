@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nbhelpers.data.time_scales import make_stream
+from nbhelpers.data.time_scales import KINDS, make_stream
 from nbhelpers.evaluation import clocks
 from nbhelpers.notebook.figures import picture
 from nbhelpers.notebook.pictures import continuum_memory as draw
@@ -35,9 +35,7 @@ def test_the_chain_and_the_row_are_the_packages(page):
     x = torch.tensor([[2, 5, 2]])
     word = torch.nn.functional.one_hot(x, width).double() + clocks.SHARED * width**-0.5
     many = [{name: tensor[None] for name, tensor in W.items()} for W in start]
-    page.V = width
     for variant, scores in (("sequential", page.in_a_chain), ("independent", page.side_by_side)):
-        scores.__globals__["V"] = width
         torch.testing.assert_close(scores(word, start), clocks.scores(many, x, variant), rtol=1e-10, atol=1e-12)
 
 
@@ -57,7 +55,7 @@ def test_left_is_the_three_terms_of_3(page):
 
 
 def test_matches_counts_the_pairs_of_the_article(page):
-    page.matches.__globals__["KINDS"] = ("language", "topic", "article")
+    assert KINDS == ("language", "topic", "article")  # the columns
     perfect = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # fast: article, middle: topic, slow: language
     assert page.matches(perfect) == 3
     assert page.matches(perfect[::-1]) == 1
