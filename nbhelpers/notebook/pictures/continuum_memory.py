@@ -71,9 +71,9 @@ def rates(rows: Mapping[int, Sequence[Mapping[str, Any]]]) -> Figure:
         good = [(row["rate"], row["loss"]) for row in trials if row["loss"] is not None]
         rate, loss = np.array(good).T
         ax.plot(rate, loss, color=COLOUR[name], ls=DASH[name], marker="o", ms=3)
-        best = int(loss.argmin())
-        label_line(ax, rate[best], loss[best] * 0.965, f"{period}", name, ha="center", va="top")
-    ax.set(xscale="log", yscale="log", ylim=(4.2, 9), xlabel="rate", ylabel="nats a word")
+        last = rate[loss < 9].max()
+        label_line(ax, last * 0.75, 7.6, f"every {period}", name, ha="right")
+    ax.set(xscale="log", yscale="log", ylim=(4.4, 9), xlim=(2e-6, 0.15), xlabel="rate", ylabel="nats a word")
     ax.set_yticks([5, 6, 7, 8, 9], ["5", "6", "7", "8", "9"])
     ax.minorticks_off()
     return fig
@@ -137,6 +137,8 @@ def lanes(stream: Any, read: int, periods: Sequence[int], damages: Any) -> Figur
     _bars(top, stream.topic[:words] % 3, 0, ("geo", "people", "tech"), 8)
     top.axvspan(read - SPAN, read, color=COLOUR["ink"], alpha=0.2, lw=0)
     top.set(xlim=(0, words), ylim=(-0.5, 1.5), xticks=(0, 3072, 6144))
+    top.set_xticklabels(["0", "3,072", "6,144"], fontsize=8.5)
+    top.get_xticklabels()[2].set_ha("right")
     top.set_yticks([1, 0], ["language", "topic"], fontsize=8.5)
     span = slice(read - SPAN, read)
     _bars(mid, stream.article[span], 3, None)
@@ -204,7 +206,11 @@ def passing(moved: Mapping[str, Any], since: Sequence[int]) -> Figure:
             one = values[:, :, block]
             ax.plot(places, np.median(one, 1), color=COLOUR[name], ls=DASH[name], marker="o", ms=4)
             ax.fill_between(places, one.min(1), one.max(1), color=COLOUR[name], alpha=0.15, lw=0)
-            label_line(ax, places[-1] + 0.08, np.median(one[-1]), name, name)
+        low, high = ax.get_ylim()
+        heights = np.median(values[-1], 0)
+        for rank, block in enumerate(np.argsort(heights)):  # labels that do not touch
+            least = low + (0.02 + 0.13 * rank) * (high - low)
+            label_line(ax, places[-1] + 0.08, max(heights[block], least), LEVELS[block], LEVELS[block])
         ax.axhline(0, color=COLOUR["ink"], lw=0.8)
         ax.set_title(names[variant])
         ax.set(ylabel="nats a word", xlim=(-0.1, len(since) - 0.55))
