@@ -4,8 +4,8 @@
     python -m tests.benchmarks.chunks --to /some/folder
 
 One record is one round: every measurement once, in an order drawn from the seed, on tokens drawn from the seed. Time is
-processor time, the least of three calls after a first one that does not count; the loops, which take seconds, are called
-once after a short first one. Sequences of a shape are read together, so that the number of tokens is the same for all.
+processor time, the least of three calls after a first one that does not count; the loops, which take seconds, run once,
+after a short first one. Sequences of a shape are read together, so that the number of tokens is the same for all.
 """
 
 from __future__ import annotations
