@@ -85,7 +85,9 @@ def blocks(length: int, size: int, counts: Mapping[str, float]) -> Figure:
     frame = [left, left + side, left + side, left, left], [low, low, low + side, low + side, low]
     ax.plot(*frame, color=COLOUR["muted"], lw=0.8)
     ax.text(left + side / 2, low + side + 0.6, "token that wrote", ha="center", va="center", color=COLOUR["muted"])
-    ax.text(left - 0.6, low + side / 2, "token that reads", rotation=90, va="center", ha="center", color=COLOUR["muted"])
+    ax.text(
+        left - 0.6, low + side / 2, "token that reads", rotation=90, va="center", ha="center", color=COLOUR["muted"]
+    )
     for start in range(0, length, size):  # one box a step, along the time that the steps take
         x = left + start * cell
         ax.plot([x + 0.04, x + size * cell - 0.04], [1.5, 1.5], color=COLOUR["slow"], lw=5, solid_capstyle="butt")
@@ -158,7 +160,9 @@ def recorded(gains: Mapping[int, Any], lengths: Sequence[int], shares: Any, size
     """Three recorded measurements, (rounds, …) each: gain over the loop by width, share of the machine's best by chunk
     size, time over that of attention by length."""
     fig, (top, middle, below) = figure(3, height=7.6)
-    looks = {width: (colour, mark) for width, colour, mark in zip(gains, ("fast", "middle", "slow"), "Ds^", strict=True)}
+    looks = {
+        width: (colour, mark) for width, colour, mark in zip(gains, ("fast", "middle", "slow"), "Ds^", strict=True)
+    }
     for width, rows in gains.items():
         colour, marker = looks[width]
         _spread(top, lengths, rows, colour, marker)
