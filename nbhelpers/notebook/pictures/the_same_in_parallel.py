@@ -25,7 +25,7 @@ def two_ways(tokens: int = 12, size: int = 4) -> Figure:
     """A chain of one memory a token, and a chain of one memory a chunk."""
     fig, ax = sheet(20, 11.6, inches=4.6)
     step = 18.4 / tokens
-    ax.text(0.6, 10.9, f"the loop: {tokens} small steps, one after the other", va="center", color=COLOUR["bad"])
+    ax.text(0.6, 10.9, f"the loop: {tokens} tokens, {tokens} small steps in a row", va="center", color=COLOUR["bad"])
     ax.text(0.6, 5.1, f"chunks of {size}: {tokens // size} larger steps", va="center", color=COLOUR["fast"])
     for t in range(tokens):
         x = 0.8 + step * (t + 0.5)
@@ -42,7 +42,6 @@ def two_ways(tokens: int = 12, size: int = 4) -> Figure:
         ax.text(left + 3.5, 2.75, "at\nonce", va="center", fontsize=9, color=COLOUR["fast"])
         if c + 1 < tokens // size:
             _arrow(ax, left + width - 0.9, left + width + 0.9, 2.75, "slow")
-    ax.text(19.2, 0.1, "token", ha="right", va="center", fontsize=8, color=COLOUR["muted"])
     return fig
 
 
@@ -139,7 +138,7 @@ def by_chunk_size(sizes: Sequence[int], chunks: Any, loop: Any, curve: Any, best
     ax.axvline(best, color=COLOUR["muted"], lw=0.8, ls=":")
     _spread(ax, sizes, chunks, "fast", "D")
     label_line(ax, sizes[-1], np.median(loop) * 1.18, "the loop", "bad", ha="right", va="bottom")
-    label_line(ax, sizes[0] * 1.2, np.median(chunks[:, 0]) * 1.05, "chunks", "fast", va="bottom")
+    label_line(ax, sizes[0] * 1.25, np.median(chunks[:, 0]), "chunks", "fast")
     label_line(ax, best, chunks.min() * 0.62, "computed best", "muted", ha="center")
     ax.set(xscale="log", yscale="log", xlabel="tokens in a chunk", ylabel="microseconds a token")
     ax.set_ylim(bottom=chunks.min() * 0.5)
@@ -159,7 +158,7 @@ def recorded(gains: Mapping[int, Any], lengths: Sequence[int], shares: Any, size
              long: Sequence[int]) -> Figure:  # fmt: skip
     """Three recorded measurements, (rounds, …) each: gain over the loop by width, share of the machine's best by chunk
     size, time over that of attention by length."""
-    fig, (top, middle, below) = figure(3, height=7.6)
+    fig, (top, middle, below) = figure(3, height=8.4)
     looks = {
         width: (colour, mark) for width, colour, mark in zip(gains, ("fast", "middle", "slow"), "Ds^", strict=True)
     }
@@ -169,6 +168,7 @@ def recorded(gains: Mapping[int, Any], lengths: Sequence[int], shares: Any, size
         label_line(top, lengths[-1] * 1.06, np.median(np.asarray(rows)[:, -1]), f"width {width}", colour)
     top.set(xscale="log", yscale="log", xlim=(lengths[0] * 0.9, lengths[-1] * 1.6), xlabel="length of each sequence")
     top.set(title="how many times faster than the loop", ylabel="times")
+    top.set_yticks([5, 10, 20], ["5", "10", "20"])
     _spread(middle, sizes, 100 * np.asarray(shares), "fast", "D")
     middle.set(xscale="log", ylim=(0, None), xlabel="tokens in a chunk", ylabel="%")
     middle.set_title("multiplications a second, in % of one large product")
@@ -193,11 +193,11 @@ def fading_products(logs: Mapping[str, Any]) -> Figure:
         quick = line[-1] < -10
         ax.plot(np.arange(1, count + 1), line, color=COLOUR["fast" if quick else "slow"], lw=1.5)
         if quick:
-            label_line(ax, count * 1.01, line[-1], name, "fast")
+            label_line(ax, count * 1.01, line[-1] + 2, name, "fast")
     label_line(ax, count * 1.01, -2, "the other heads", "slow")
-    for name, number in SMALLEST.items():
+    for (name, number), (x, ha) in zip(SMALLEST.items(), ((2, "left"), (count, "right")), strict=True):
         ax.axhline(np.log10(number), color=COLOUR["bad"], lw=1, ls="--")
-        label_line(ax, 2, np.log10(number) - 3.5, name, "bad", fontsize=9)
+        label_line(ax, x, np.log10(number) - 3.5, name, "bad", ha=ha, fontsize=9)
     ax.set(xlim=(0, count * 1.33), xlabel="tokens since the chunk began", ylabel="power of ten")
     ax.set_xticks(range(0, count + 1, 64))
     return fig
