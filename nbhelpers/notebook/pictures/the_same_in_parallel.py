@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+HALF = (0.25, 0.75)  # bars of what is measured live, where one round of many may meet a busy machine
 SMALLEST = {"single precision ends": 2.0**-149, "half precision ends": 2.0**-24}  # the smallest number above zero
 
 
@@ -118,7 +119,7 @@ def grouped(sizes: Sequence[int], times: Any) -> Figure:
     """Time a vector against how many vectors are multiplied at once: (rounds, sizes) in seconds."""
     fig, ax = figure(height=2.9)
     times = 1e6 * np.asarray(times)
-    _spread(ax, sizes, times, "fast", "o")
+    _spread(ax, sizes, times, "fast", "o", HALF)
     ax.set(xscale="log", yscale="log", xlabel="vectors in one product", ylabel="microseconds a vector")
     ax.set_xticks(sizes, [str(n) for n in sizes])
     ax.minorticks_off()
@@ -132,11 +133,11 @@ def by_chunk_size(sizes: Sequence[int], chunks: Any, loop: Any, curve: Any, best
     """
     fig, ax = figure(height=3.5)
     chunks, loop, curve = (1e6 * np.asarray(x) for x in (chunks, loop, curve))
-    ax.axhspan(loop.min(), loop.max(), color=COLOUR["bad"], alpha=0.25, lw=0)
+    ax.axhspan(*np.quantile(loop, HALF), color=COLOUR["bad"], alpha=0.25, lw=0)
     ax.axhline(np.median(loop), color=COLOUR["bad"], lw=1.4)
     ax.plot(sizes, curve, color=COLOUR["muted"], ls="--", lw=1.2)
     ax.axvline(best, color=COLOUR["muted"], lw=0.8, ls=":")
-    _spread(ax, sizes, chunks, "fast", "D")
+    _spread(ax, sizes, chunks, "fast", "D", HALF)
     label_line(ax, sizes[-1], np.median(loop) * 1.18, "the loop", "bad", ha="right", va="bottom")
     label_line(ax, sizes[0] * 1.25, np.median(chunks[:, 0]), "chunks", "fast")
     label_line(ax, best, chunks.min() * 0.62, "computed best", "muted", ha="center")
@@ -147,11 +148,11 @@ def by_chunk_size(sizes: Sequence[int], chunks: Any, loop: Any, curve: Any, best
     return fig
 
 
-def _spread(ax: Axes, xs: Sequence[float], rows: Any, colour: str, marker: str, lw: float = 1.4) -> None:
-    """The median over rounds as a line, least to most as bars: (rounds, xs)."""
+def _spread(ax: Axes, xs: Sequence[float], rows: Any, colour: str, marker: str, share: Any = (0, 1)) -> None:
+    """The median over rounds as a line, and bars between two quantiles, by default least to most: (rounds, xs)."""
     rows = np.asarray(rows)
-    ax.vlines(xs, rows.min(0), rows.max(0), color=COLOUR[colour], lw=1.6)
-    ax.plot(xs, np.median(rows, 0), marker, ls="-", color=COLOUR[colour], ms=5, lw=lw)
+    ax.vlines(xs, *np.quantile(rows, share, axis=0), color=COLOUR[colour], lw=1.6)
+    ax.plot(xs, np.median(rows, 0), marker, ls="-", color=COLOUR[colour], ms=5, lw=1.4)
 
 
 def recorded(gains: Mapping[int, Any], lengths: Sequence[int], shares: Any, sizes: Sequence[int], against: Any,
