@@ -4,8 +4,11 @@
     python -m tests.benchmarks.chunks --to /some/folder
 
 One record is one round: every measurement once, in an order drawn from the seed, on tokens drawn from the seed. Time is
-processor time, the least of three calls after a first one that does not count; the loops, which take seconds, run once,
-after a short first one. Sequences of a shape are read together, so that the number of tokens is the same for all.
+processor time, the least of three calls after a first one that does not count; the first call of a loop, which takes
+seconds, is a short one. Sequences of a shape are read together, so that the number of tokens is the same for all.
+
+The loop is timed in two ways, since torch multiplies many small matrices with one vector each slowly: with such
+products, as the package has it, and with the same sums written out. A comparison takes the faster of the two.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from nbhelpers import ops
@@ -27,6 +31,7 @@ CONFIG: dict[str, Any] = {
     "tokens": 4096,
     "widths": [64, 128, 256],  # against the loop
     "lengths": [512, 1024, 2048, 4096],
+    "loops": ["products", "sums"],
     "chunk_size": 64,
     "width": 64,  # of the two measurements below
     "chunk_sizes": [4, 16, 64, 256, 1024, 4096],
@@ -35,12 +40,26 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def tokens(count: int, length: int, width: int, generator: torch.Generator) -> list[torch.Tensor]:
+def tokens(count: int, length: int, width: int, generator: torch.Generator) -> list[Tensor]:
     """Queries and keys of length one, values, write strength, retention from 0.9 to 1: (sequences, 1, length, …)."""
     shape = (count // length, 1, length)
     q, k, v = torch.randn(3, *shape, width, generator=generator)
     b, a = torch.rand(2, *shape, generator=generator)
     return [F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, b, 0.9 + 0.1 * a]
+
+
+def loop_of_sums(q: Tensor, k: Tensor, v: Tensor, b: Tensor) -> Tensor:
+    """The answers of ``ops.delta_rule_sequential`` from an empty memory, without products of a matrix and a vector."""
+    memory, answers = v.new_zeros(*v.shape[:2], v.shape[-1], k.shape[-1]), []
+    for t in range(k.shape[2]):
+        key = k[:, :, t, None, :]
+        error = (memory * key).sum(-1) - v[:, :, t]
+        memory = memory - (b[:, :, t, None] * error)[..., None] * key
+        answers.append((memory * q[:, :, t, None, :]).sum(-1))
+    return torch.stack(answers, 2)
+
+
+LOOPS: dict[str, Callable[..., Any]] = {"products": ops.delta_rule_sequential, "sums": loop_of_sums}
 
 
 def seconds(call: Callable[[], Any], times: int = 3) -> float:
@@ -58,20 +77,21 @@ def measurements(config: Mapping[str, Any], seed: int) -> dict[str, Callable[[],
     g, size = torch.Generator().manual_seed(seed), config["chunk_size"]
     jobs = {}
 
-    def twice(call, times=3):
+    def twice(call):
         call()
-        return seconds(call, times)
+        return seconds(call)
 
     for width in config["widths"]:
         for length in config["lengths"]:
             q, k, v, b, _ = tokens(config["tokens"], length, width, g)
             few = [x[:, :, :8] for x in (q, k, v, b)]
 
-            def loop(given=(q, k, v, b), few=few):
-                ops.delta_rule_sequential(*few)
-                return seconds(lambda: ops.delta_rule_sequential(*given), 1)
+            def loop(name, given=(q, k, v, b), few=few):
+                LOOPS[name](*few)
+                return seconds(lambda: LOOPS[name](*given))
 
-            jobs[f"loop/{width}/{length}"] = loop
+            for name in config["loops"]:
+                jobs[f"{name}/{width}/{length}"] = lambda loop=loop, name=name: loop(name)
             jobs[f"chunks/{width}/{length}"] = lambda given=(q, k, v, b): twice(
                 lambda: ops.delta_rule(*given, chunk_size=size)
             )

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from nbhelpers import ops
 from nbhelpers.core.records import records
@@ -113,6 +114,24 @@ def test_a_round_of_the_benchmark_is_a_record(tmp_path):
     (found,) = records("bench", "chunks", tmp_path)
     assert found.seed == 3 and set(found.result["seconds"]) == set(bench.measurements(config, 3))
     assert all(seconds >= 0 for seconds in found.result["seconds"].values())
+
+
+def test_the_loops_of_the_benchmark_give_the_same_answers():
+    q, k, v, b, _ = bench.tokens(24, 8, 5, torch.Generator().manual_seed(1))
+    assert bench.CONFIG["loops"] == list(bench.LOOPS)
+    close(bench.loop_of_sums(q, k, v, b), ops.delta_rule_sequential(q, k, v, b)[0])
+
+
+def test_the_package_multiplies_what_the_page_counts():
+    """A token in chunks of C: 3 C d + 3 d², and C d more in the solve for two right-hand sides, which torch omits."""
+    q, k, v, b, a = bench.tokens(64, 64, 16, torch.Generator().manual_seed(1))
+    with FlopCounterMode(display=False) as counter:
+        ops.delta_rule(q, k, v, b, chunk_size=8)
+    assert counter.get_total_flops() / 2 == 64 * (3 * 8 * 16 + 3 * 16**2)
+    with FlopCounterMode(display=False) as gated:
+        ops.gated_delta_rule(q, k, v, b, a, chunk_size=8)
+    table = 64 // 8 * 9**3  # the logarithms of the fading mask, summed by a product
+    assert gated.get_total_flops() / 2 == counter.get_total_flops() / 2 + table
 
 
 def test_tokens_of_the_benchmark_fill_the_shape():
