@@ -60,6 +60,7 @@ def test_matches_counts_the_pairs_of_the_article(page):
     assert page.matches(perfect) == 3
     assert page.matches(perfect[::-1]) == 1
     assert page.matches(np.array([[3, 2, 1], [0, 0, 0], [0, 0, 0]])) == 1
+    assert page.matches(np.full((3, 3), -np.inf)) == 0  # no block has a share
 
 
 def test_figures_draw_with_their_alt_texts():

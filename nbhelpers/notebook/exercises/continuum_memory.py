@@ -301,7 +301,7 @@ def _check_hold(answer: Any) -> str | None:
 register(
     name=f"{CHAPTER}/hold",
     kind="explore",
-    stars=3,
+    stars=2,
     minutes=10,
     checker=_check_hold,
     reference=(0.003, 0.05, 8),
