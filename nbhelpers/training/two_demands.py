@@ -1,0 +1,257 @@
+"""Two demands on one reader: a letter from a few tokens ago, and a fact from long ago. Wirings of memories meet here.
+
+    t h e _ [Kim is q] k i n g … _ c o m e s _ [5 tokens ago?] [Kim?]
+
+A row is a line of real text, one letter a token. Facts are told in its first tokens, a name and a letter each. Later
+tokens ask: which letter stood so many tokens ago (near), and which letter a name was told to be (far). A token carries
+two entries, what it is and a letter, so that one layer can do either.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nbhelpers import layers
+from nbhelpers.data.texts import load_text
+from nbhelpers.training.config import StepConfig, check_choices, check_least
+
+WIRINGS = ("attention", "lmm", "mac", "mag", "mal")
+LETTERS = " " + string.ascii_lowercase
+NOTHING = len(LETTERS)  # the letter of a token that asks
+NAMES = 16
+BACK = range(4, 9)  # how many tokens ago a near question asks for: beyond a convolution of four tokens
+TEXT, TOLD, ASKED, PLACE = 0, 1, 1 + NAMES, 1 + 2 * NAMES  # what a token is: where the ids of each kind begin
+KINDS = PLACE + len(BACK)
+NO_ANSWER = -100  # as in torch's cross-entropy
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class TwoDemandsConfig(StepConfig):
+    """A model of one layer and its rows.
+
+    Parameters
+    ----------
+    wiring: "attention" (a window alone), "lmm" (the memory alone), "mac", "mag" or "mal".
+    memory: kind of memory, as for ``Titans``.
+    width, heads: of the mixer.
+    window: tokens that attention sees, and of a chunk of the memory and a segment of MAC.
+    persistent: persistent tokens of every wiring with attention.
+    parameters: of mixer and MLP together; the MLP takes what the mixer leaves.
+    texts: a domain of ``nbhelpers.data.texts``.
+    length: tokens of a row: facts are told in the first quarter, questions asked in the second half.
+    facts: told in a row.
+    tokens: to train on; the number of steps is what they fill, rounded down.
+    held_out: tokens that validation and the final evaluation read.
+
+    The others are those of ``StepConfig``.
+    """
+
+    task: ClassVar[str] = "two_demands"
+    budget: ClassVar[str] = "tokens"
+
+    batch_size: int = 32
+    weight_decay: float = 0.0
+    wiring: str = "mag"
+    memory: str = "mlp"
+    width: int = 32
+    heads: int = 2
+    window: int = 16
+    persistent: int = 4
+    parameters: int = 14_000
+    texts: str = "drama"
+    length: int = 64
+    facts: int = 4
+    tokens: int = 1_024_000
+    held_out: int = 65_536
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choices(self, wiring=WIRINGS)
+        check_least(self, window=1, facts=1, length=4 * max(self.facts, BACK[-1]), tokens=self.units)
+        check_least(self, held_out=self.length)
+
+    @property
+    def name(self) -> str:
+        return self.wiring
+
+    @property
+    def units(self) -> int:
+        return self.batch_size * self.length
+
+    @property
+    def steps(self) -> int:
+        return self.tokens // self.units
+
+
+class Rows(NamedTuple):
+    """Rows of two demands: (B, L) each; ``answers`` holds a letter where a token asks, else ``NO_ANSWER``."""
+
+    what: Tensor
+    letters: Tensor
+    answers: Tensor
+
+
+class Reader(nn.Module):
+    """One mixer and one MLP with residuals: what, letters (B, L) → scores of letters (B, L, 27) and the state."""
+
+    def __init__(self, config: TwoDemandsConfig):
+        super().__init__()
+        self.what = nn.Embedding(KINDS, config.width)
+        self.letter = nn.Embedding(len(LETTERS) + 1, config.width)
+        self.norms = nn.ModuleList(nn.RMSNorm(config.width, eps=1e-6) for _ in range(3))
+        self.mixer = make_mixer(config)
+        left = config.parameters - sum(p.numel() for p in self.mixer.parameters())
+        if left < 3 * config.width:
+            raise ValueError(
+                f"A mixer of {config.wiring} leaves {left} of {config.parameters} parameters for the MLP; allow more."
+            )
+        self.mlp = layers.GatedMLP(config.width, round(left / (3 * config.width)))
+        self.out = nn.Linear(config.width, len(LETTERS), bias=False)
+
+    def forward(self, what: Tensor, letters: Tensor, state: layers.State | None = None) -> tuple[Tensor, Any]:
+        x = self.what(what) + self.letter(letters)
+        mixed, state = self.mixer(self.norms[0](x), state)
+        x = x + mixed
+        x = x + self.mlp(self.norms[1](x))
+        return self.out(self.norms[2](x)), state
+
+
+def make_mixer(config: TwoDemandsConfig) -> layers.Mixer:
+    """The mixer of a wiring."""
+    size = (config.width, config.heads, config.window)
+    sees, holds = {"window": config.window, "persistent": config.persistent}, {"memory": config.memory}
+    match config.wiring:
+        case "attention":
+            return layers.Attention(*size, **sees)
+        case "lmm":
+            return layers.Titans(*size, **holds)
+        case "mac":
+            return layers.MemoryAsContext(*size, persistent=config.persistent, **holds)
+        case "mag":
+            return layers.MemoryAsGate(*size, **sees, **holds)
+    return layers.MemoryAsLayer(*size, **sees, **holds)
+
+
+class Asked(nn.Module):
+    """Mean cross-entropy of the answers, in nats."""
+
+    def __init__(self, model: Reader):
+        super().__init__()
+        self.model = model
+
+    def forward(self, what: Tensor, letters: Tensor, answers: Tensor) -> Tensor:
+        scores, _ = self.model(what, letters)
+        return F.cross_entropy(scores.flatten(0, 1), answers.flatten(), ignore_index=NO_ANSWER)
+
+
+class TwoDemands:
+    """The task: the share of wrong answers to near and to far questions, and the mean of the two."""
+
+    def __init__(self, config: TwoDemandsConfig, seed: int):
+        self.config, self.seed = config, seed
+        self.replace_model(Reader(config))
+
+    def replace_model(self, model: Reader) -> None:
+        self.model, self.blocks = model, []
+        self.module = Asked(model)
+
+    def batches(self, start_step: int, rank: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, ...]]:
+        step = start_step
+        while True:
+            rows = draw_rows(self.config, self.config.batch_size, "train", [self.seed, step])
+            yield tuple(part[rank::processes] for part in rows)
+            step += 1
+
+    def validate(self, module: nn.Module, device: torch.device) -> dict[str, float]:
+        return self._measure("validation", device)
+
+    def test(self, device: torch.device) -> dict[str, float]:
+        return self._measure("test", device)
+
+    def _measure(self, part: str, device: torch.device) -> dict[str, float]:
+        rows = draw_rows(self.config, self.config.held_out // self.config.length, part, [0])
+        wrong = wrong_answers(self.model, Rows(*(tensor.to(device) for tensor in rows)))
+        found = {name: float(wrong[which].float().mean()) for name, which in demands(rows).items()}
+        return found | {"mean": sum(found.values()) / 2}
+
+    def extras(self, device: torch.device, sample: int) -> dict[str, Any]:
+        return {}
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS
+        )
+
+    def load(self, folder: Path) -> None:
+        tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+        try:
+            self.model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ValueError(f"{folder} holds another model than the record's config: {error}") from None
+
+
+@torch.no_grad()
+def wrong_answers(model: nn.Module, rows: Rows, size: int = 256) -> Tensor:
+    """Where the loudest letter is not the answer, (B, L) bool; tokens that do not ask count as wrong too."""
+    pieces = zip(rows.what.split(size), rows.letters.split(size), strict=True)
+    said = torch.cat([model(what, letters)[0].argmax(-1) for what, letters in pieces])
+    return (said != rows.answers).cpu()
+
+
+def demands(rows: Rows) -> dict[str, Tensor]:
+    """Which tokens ask, by demand: (B, L) bool each."""
+    return {"near": rows.what >= PLACE, "far": (rows.what >= ASKED) & (rows.what < PLACE)}
+
+
+def draw_rows(config: TwoDemandsConfig, count: int, part: str, seed: list[int]) -> Rows:
+    """Rows whose text belongs to one part; equal arguments give equal rows.
+
+    A quarter of the second half asks, as often for a place as for a name, but a place that holds no letter of the text
+    is not asked for: then a name is.
+    """
+    g = np.random.default_rng([list(("train", "validation", "test")).index(part), *seed])
+    length, quarter = config.length, config.length // 4
+    text = letters_of(config.texts, part)
+    start = g.integers(len(text) - length, size=(count, 1))
+    letters = text[start + np.arange(length)]
+    what = np.zeros((count, length), dtype=np.int64)
+    answers = np.full((count, length), NO_ANSWER)
+
+    row = np.arange(count)[:, None]
+    names = g.permuted(np.tile(np.arange(NAMES), (count, 1)), axis=1)[:, : config.facts]
+    told = g.permuted(np.tile(np.arange(quarter), (count, 1)), axis=1)[:, : config.facts]
+    what[row, told] = TOLD + names
+    letters[row, told] = facts = g.integers(1, len(LETTERS), size=names.shape)
+
+    asks = g.random((count, length)) < 0.25
+    asks[:, : length // 2] = False
+    back = g.integers(BACK[0], BACK[-1] + 1, size=asks.shape)
+    source = np.maximum(np.arange(length) - back, 0)
+    near = asks & (g.random(asks.shape) < 0.5) & ~asks[row, source]
+    which = g.integers(config.facts, size=asks.shape)
+    answers = np.where(asks, np.where(near, letters[row, source], facts[row, which]), answers)
+    what = np.where(asks, np.where(near, PLACE + back - BACK[0], ASKED + names[row, which]), what)
+    letters = np.where(asks, NOTHING, letters)
+    return Rows(*(torch.from_numpy(array.astype(np.int64)) for array in (what, letters, answers)))
+
+
+@cache
+def letters_of(domain: str, part: str) -> np.ndarray:
+    """A domain's text as places in ``LETTERS``; all that is no letter is one space."""
+    words = "".join(c if c in LETTERS else " " for c in load_text(domain, part).lower()).split()
+    table = np.zeros(128, dtype=np.int64)
+    table[[ord(c) for c in LETTERS]] = range(len(LETTERS))
+    return table[np.frombuffer(" ".join(words).encode(), dtype=np.uint8)]
