@@ -29,10 +29,11 @@ from nbhelpers.training.config import StepConfig, check_choices, check_least
 WIRINGS = ("attention", "lmm", "mac", "mag", "mal")
 LETTERS = " " + string.ascii_lowercase
 NOTHING = len(LETTERS)  # the letter of a token that asks
-NAMES = 16
+NAMES = 8
 BACK = range(4, 9)  # how many tokens ago a near question asks for: beyond a convolution of four tokens
-TEXT, TOLD, ASKED, PLACE = 0, 1, 1 + NAMES, 1 + 2 * NAMES  # what a token is: where the ids of each kind begin
+TEXT, TOLD, ASKED, PLACE = range(4)  # what a token is; a near question is PLACE + tokens back - BACK[0]
 KINDS = PLACE + len(BACK)
+NOBODY = NAMES  # the name of a token that names nobody
 NO_ANSWER = -100  # as in torch's cross-entropy
 WEIGHTS = "model.safetensors"
 
@@ -64,7 +65,7 @@ class TwoDemandsConfig(StepConfig):
     batch_size: int = 32
     weight_decay: float = 0.0
     wiring: str = "mag"
-    memory: str = "mlp"
+    memory: str = "matrix"
     width: int = 32
     heads: int = 2
     window: int = 16
@@ -73,7 +74,7 @@ class TwoDemandsConfig(StepConfig):
     texts: str = "drama"
     length: int = 64
     facts: int = 4
-    tokens: int = 1_024_000
+    tokens: int = 512_000
     held_out: int = 65_536
 
     def __post_init__(self):
@@ -99,6 +100,7 @@ class Rows(NamedTuple):
     """Rows of two demands: (B, L) each; ``answers`` holds a letter where a token asks, else ``NO_ANSWER``."""
 
     what: Tensor
+    names: Tensor
     letters: Tensor
     answers: Tensor
 
@@ -109,6 +111,7 @@ class Reader(nn.Module):
     def __init__(self, config: TwoDemandsConfig):
         super().__init__()
         self.what = nn.Embedding(KINDS, config.width)
+        self.name = nn.Embedding(NAMES + 1, config.width)
         self.letter = nn.Embedding(len(LETTERS) + 1, config.width)
         self.norms = nn.ModuleList(nn.RMSNorm(config.width, eps=1e-6) for _ in range(3))
         self.mixer = make_mixer(config)
@@ -119,9 +122,20 @@ class Reader(nn.Module):
             )
         self.mlp = layers.GatedMLP(config.width, round(left / (3 * config.width)))
         self.out = nn.Linear(config.width, len(LETTERS), bias=False)
+        self.start_alike()
 
-    def forward(self, what: Tensor, letters: Tensor, state: layers.State | None = None) -> tuple[Tensor, Any]:
-        x = self.what(what) + self.letter(letters)
+    @torch.no_grad()
+    def start_alike(self) -> None:
+        """Let queries start as keys in every mixer, so that equal names fit from the start."""
+        for module in self.mixer.modules():
+            if hasattr(module, "qkv"):
+                queries, keys, _ = module.qkv.weight.chunk(3)
+                queries.copy_(keys)
+
+    def forward(
+        self, what: Tensor, names: Tensor, letters: Tensor, state: layers.State | None = None
+    ) -> tuple[Tensor, Any]:
+        x = self.what(what) + self.name(names) + self.letter(letters)
         mixed, state = self.mixer(self.norms[0](x), state)
         x = x + mixed
         x = x + self.mlp(self.norms[1](x))
@@ -151,13 +165,13 @@ class Asked(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, what: Tensor, letters: Tensor, answers: Tensor) -> Tensor:
-        scores, _ = self.model(what, letters)
+    def forward(self, what: Tensor, names: Tensor, letters: Tensor, answers: Tensor) -> Tensor:
+        scores, _ = self.model(what, names, letters)
         return F.cross_entropy(scores.flatten(0, 1), answers.flatten(), ignore_index=NO_ANSWER)
 
 
 class TwoDemands:
-    """The task: the share of wrong answers to near and to far questions, and the mean of the two."""
+    """The task: the share of wrong answers (``"near"``, ``"far"``), and nats an answer (``"loss"``, also ``"mean"``)."""
 
     def __init__(self, config: TwoDemandsConfig, seed: int):
         self.config, self.seed = config, seed
@@ -182,9 +196,11 @@ class TwoDemands:
 
     def _measure(self, part: str, device: torch.device) -> dict[str, float]:
         rows = draw_rows(self.config, self.config.held_out // self.config.length, part, [0])
-        wrong = wrong_answers(self.model, Rows(*(tensor.to(device) for tensor in rows)))
-        found = {name: float(wrong[which].float().mean()) for name, which in demands(rows).items()}
-        return found | {"mean": sum(found.values()) / 2}
+        scores = say(self.model, Rows(*(tensor.to(device) for tensor in rows)))
+        loss = F.cross_entropy(scores.flatten(0, 1), rows.answers.flatten(), ignore_index=NO_ANSWER).item()
+        wrong = scores.argmax(-1) != rows.answers
+        found = {name: wrong[which].float().mean().item() for name, which in demands(rows).items()}
+        return {"loss": loss, **found, "mean": loss}
 
     def extras(self, device: torch.device, sample: int) -> dict[str, Any]:
         return {}
@@ -204,16 +220,15 @@ class TwoDemands:
 
 
 @torch.no_grad()
-def wrong_answers(model: nn.Module, rows: Rows, size: int = 256) -> Tensor:
-    """Where the loudest letter is not the answer, (B, L) bool; tokens that do not ask count as wrong too."""
-    pieces = zip(rows.what.split(size), rows.letters.split(size), strict=True)
-    said = torch.cat([model(what, letters)[0].argmax(-1) for what, letters in pieces])
-    return (said != rows.answers).cpu()
+def say(model: nn.Module, rows: Rows, size: int = 256) -> Tensor:
+    """Scores of letters (B, L, 27) on the CPU, ``size`` rows at a time."""
+    pieces = zip(*(part.split(size) for part in rows[:3]), strict=True)
+    return torch.cat([model(*piece)[0].cpu() for piece in pieces])
 
 
 def demands(rows: Rows) -> dict[str, Tensor]:
     """Which tokens ask, by demand: (B, L) bool each."""
-    return {"near": rows.what >= PLACE, "far": (rows.what >= ASKED) & (rows.what < PLACE)}
+    return {"near": rows.what >= PLACE, "far": rows.what == ASKED}
 
 
 def draw_rows(config: TwoDemandsConfig, count: int, part: str, seed: list[int]) -> Rows:
@@ -227,25 +242,25 @@ def draw_rows(config: TwoDemandsConfig, count: int, part: str, seed: list[int]) 
     text = letters_of(config.texts, part)
     start = g.integers(len(text) - length, size=(count, 1))
     letters = text[start + np.arange(length)]
-    what = np.zeros((count, length), dtype=np.int64)
-    answers = np.full((count, length), NO_ANSWER)
+    what, called = np.full((count, length), TEXT), np.full((count, length), NOBODY)
 
     row = np.arange(count)[:, None]
     names = g.permuted(np.tile(np.arange(NAMES), (count, 1)), axis=1)[:, : config.facts]
     told = g.permuted(np.tile(np.arange(quarter), (count, 1)), axis=1)[:, : config.facts]
-    what[row, told] = TOLD + names
+    what[row, told], called[row, told] = TOLD, names
     letters[row, told] = facts = g.integers(1, len(LETTERS), size=names.shape)
 
-    asks = g.random((count, length)) < 0.25
+    asks = g.random((count, length)) < 0.5
     asks[:, : length // 2] = False
     back = g.integers(BACK[0], BACK[-1] + 1, size=asks.shape)
     source = np.maximum(np.arange(length) - back, 0)
-    near = asks & (g.random(asks.shape) < 0.5) & ~asks[row, source]
+    near = asks & ~asks[row, source]
     which = g.integers(config.facts, size=asks.shape)
-    answers = np.where(asks, np.where(near, letters[row, source], facts[row, which]), answers)
-    what = np.where(asks, np.where(near, PLACE + back - BACK[0], ASKED + names[row, which]), what)
+    answers = np.where(asks, np.where(near, letters[row, source], facts[row, which]), NO_ANSWER)
+    what = np.where(asks, np.where(near, PLACE + back - BACK[0], ASKED), what)
+    called = np.where(asks & ~near, names[row, which], called)
     letters = np.where(asks, NOTHING, letters)
-    return Rows(*(torch.from_numpy(array.astype(np.int64)) for array in (what, letters, answers)))
+    return Rows(*(torch.from_numpy(array.astype(np.int64)) for array in (what, called, letters, answers)))
 
 
 @cache
