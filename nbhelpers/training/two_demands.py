@@ -171,7 +171,7 @@ class Asked(nn.Module):
 
 
 class TwoDemands:
-    """The task: the share of wrong answers (``"near"``, ``"far"``), and nats an answer (``"loss"``, also ``"mean"``)."""
+    """The task: shares of wrong answers (``"near"``, ``"far"``), and nats an answer (``"loss"``, also as ``"mean"``)."""
 
     def __init__(self, config: TwoDemandsConfig, seed: int):
         self.config, self.seed = config, seed
@@ -237,7 +237,7 @@ def draw_rows(config: TwoDemandsConfig, count: int, part: str, seed: list[int]) 
     A quarter of the second half asks, as often for a place as for a name, but a place that holds no letter of the text
     is not asked for: then a name is.
     """
-    g = np.random.default_rng([list(("train", "validation", "test")).index(part), *seed])
+    g = np.random.default_rng([["train", "validation", "test"].index(part), *seed])
     length, quarter = config.length, config.length // 4
     text = letters_of(config.texts, part)
     start = g.integers(len(text) - length, size=(count, 1))
