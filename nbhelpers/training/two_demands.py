@@ -171,7 +171,7 @@ class Asked(nn.Module):
 
 
 class TwoDemands:
-    """The task: shares of wrong answers (``"near"``, ``"far"``), and nats an answer (``"loss"``, also as ``"mean"``)."""
+    """The task: shares of wrong answers (``"near"``, ``"far"``), nats an answer (``"loss"``, also as ``"mean"``)."""
 
     def __init__(self, config: TwoDemandsConfig, seed: int):
         self.config, self.seed = config, seed
