@@ -53,7 +53,9 @@ def _box(ax: Axes, x: float, y: float, name: str, path: str, width: float = 4.0,
     ax.text(x, y, name, ha="center", va="center", fontsize=9.5, color=COLOUR[PATHS[path]], fontweight="bold", zorder=4)
 
 
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "muted", bend: float = 0) -> None:
+def _arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "muted", bend: float = 0
+) -> None:
     style = {"arrowstyle": "-|>", "color": COLOUR[colour], "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=style | {"connectionstyle": f"arc3,rad={bend}"}, zorder=1)
 
