@@ -136,7 +136,7 @@ def _mac(ax: Axes, x: float, y: float) -> None:
 
 def masks(tables: Mapping[str, Any], persistent: int, tokens: int) -> Figure:
     """Who attention lets a token look at: rows are queries, columns persistent, then recalled, then tokens."""
-    fig, axes = figure(1, len(tables), height=3.3, width_ratios=[np.shape(table)[1] for table in tables.values()])
+    fig, axes = figure(1, len(tables), height=1.9, width_ratios=[np.shape(table)[1] for table in tables.values()])
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         table = np.asarray(table, dtype=float)
         shade = table.copy()
@@ -160,26 +160,31 @@ def reach(rows: Mapping[str, Mapping[str, tuple[str, Any]]], query: int, segment
     ----------
     rows: by wiring, by lane: the path's name in ``PATHS`` and a bool for each token.
     query: the token that asks.
-    segment: tokens of a segment, drawn as thin lines.
+    segment: tokens of a segment; thin lines stand at its borders.
+
+    Before the lanes of attention stand two persistent tokens.
     """
     lanes = sum(len(row) for row in rows.values())
     tokens = len(next(iter(next(iter(rows.values())).values()))[1])
     height = 1.7 * lanes + 1.6 * len(rows) + 1.5
-    fig, ax = sheet(tokens + 1.5, height, inches=4.6)
+    fig, ax = sheet(tokens + 3.9, height, inches=4.6)
+    ax.set(xlim=(-2.6, tokens + 1.3))
     y = height - 1.2
     for wiring, row in rows.items():
-        ax.text(0.3, y, wiring, fontweight="bold", va="center", fontsize=10.5)
+        ax.text(-2.4, y, wiring, fontweight="bold", va="center", fontsize=10.5)
         y -= 1.2
         for lane, (path, carried) in row.items():
             carried = np.asarray(carried, dtype=bool)
             x = 1 + np.arange(tokens)
             ax.plot(x[~carried], np.full((~carried).sum(), y), "s", color=COLOUR["grid"], ms=5)
             ax.plot(x[carried], np.full(carried.sum(), y), "s", color=COLOUR[PATHS[path]], ms=8)
+            if path == "attention":
+                ax.plot([-1.5, -0.6], [y, y], "s", color=COLOUR["frozen"], ms=8)
+            for border in range(segment, tokens, segment):
+                ax.plot([border + 0.5] * 2, [y - 0.5, y + 0.5], color=COLOUR["muted"], lw=1)
             ax.text(1 - 0.4, y - 0.95, lane, fontsize=8.5, va="center", color=COLOUR[PATHS[path]])
             y -= 1.9
         y -= 0.2
-    for border in range(segment, tokens, segment):
-        ax.plot([border + 0.5] * 2, [0.3, height - 2], color=COLOUR["muted"], lw=0.7, ls=":")
     ax.text(query + 1, height - 0.7, "asks", ha="center", va="center", fontsize=9, fontweight="bold")
     ax.plot([query + 1], [height - 1.5], "v", color=COLOUR["ink"], ms=6)
     return fig
