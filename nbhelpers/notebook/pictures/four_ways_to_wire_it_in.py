@@ -243,10 +243,8 @@ def border(wrong: Mapping[str, Any], window: int) -> Figure:
         colour, marker = LOOKS[name]
         row = 100 * np.asarray(row, dtype=float)
         ax.plot(range(window), row, marker, ls="-", color=COLOUR[colour], ms=5, lw=1.4)
-    for name, (x, y) in {"MAC": (4.6, 60)}.items():
-        label_line(ax, x, y, name, LOOKS[name][0])
-    rest = [name for name in wrong if name != "MAC"]
-    for place, name in enumerate(rest):
-        label_line(ax, 9.2, 90 - 11 * place, name, LOOKS[name][0])
+    label_line(ax, 5.4, 62, "MAC", LOOKS["MAC"][0])
+    rest = " and ".join(name for name in wrong if name != "MAC")
+    label_line(ax, 0, 9, rest, "ink")
     ax.set(xlabel="place of the question in its segment", ylabel="wrong near answers (%)", ylim=(-4, 106))
     return fig
