@@ -136,7 +136,8 @@ def _mac(ax: Axes, x: float, y: float) -> None:
 
 def masks(tables: Mapping[str, Any], persistent: int, tokens: int) -> Figure:
     """Who attention lets a token look at: rows are queries, columns persistent, then recalled, then tokens."""
-    fig, axes = figure(1, len(tables), height=1.9, width_ratios=[np.shape(table)[1] for table in tables.values()])
+    fig, axes = figure(1, len(tables), width_ratios=[np.shape(table)[1] for table in tables.values()])
+    fig.set_size_inches(4.6, 1.6)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         table = np.asarray(table, dtype=float)
         shade = table.copy()
