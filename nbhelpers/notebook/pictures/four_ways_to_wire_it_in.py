@@ -150,7 +150,7 @@ def masks(tables: Mapping[str, Any], persistent: int, tokens: int) -> Figure:
             ax.axvline(edge, color=COLOUR["muted"], lw=0.8)
         ax.set(title=name, yticks=[], xlabel="p, h, x" if len(edges) > 1 else "p, x", xticks=[])
         ax.grid(visible=False)
-    axes[0].set(ylabel="token that asks")
+    axes[0].set(ylabel="asks")
     return fig
 
 
