@@ -234,7 +234,7 @@ def demands(rows: Rows) -> dict[str, Tensor]:
 def draw_rows(config: TwoDemandsConfig, count: int, part: str, seed: list[int]) -> Rows:
     """Rows whose text belongs to one part; equal arguments give equal rows.
 
-    A quarter of the second half asks, as often for a place as for a name, but a place that holds no letter of the text
+    Half of the second half asks, as often for a place as for a name, but a place that holds no letter of the text
     is not asked for: then a name is.
     """
     g = np.random.default_rng([["train", "validation", "test"].index(part), *seed])
