@@ -231,7 +231,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], guess: 
     fig, ax = figure(height=3.2)
     ax.axhline(100 * guess, color=COLOUR["muted"], lw=1, ls="--")
     first = min(tokens[0] for tokens, _ in lines.values()) / 1e6
-    label_line(ax, first, 100 * guess - 6, "naming any told letter", "muted")
+    label_line(ax, first, 100 * guess - 6, "any told letter", "muted")
     taken = []
     for name, (tokens, wrong) in lines.items():
         colour, marker = LOOKS[name.split(",")[0]]
