@@ -118,15 +118,22 @@ def make_pages(
 
 
 def words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[int, int, str]]:
-    """The words of a text with the tokens that make them, (start, stop, word); marks stand alone."""
-    found: list[list] = []
+    """The words of a text with the tokens that make them, (start, stop, word); marks stand alone, spaces are left out."""
+    found: list[tuple[int, int, bytes]] = []
     for place, token in enumerate(tokens):
-        piece = tokenizer.pieces[token].decode("latin-1")
-        if found and piece[0].isalpha() and found[-1][2][-1:].isalpha():
-            found[-1][1:] = [place + 1, found[-1][2] + piece]
+        piece = tokenizer.pieces[token]
+        if found and _goes_on(found[-1][2], piece):
+            start, _, before = found.pop()
+            found.append((start, place + 1, before + piece))
         else:
-            found.append([place, place + 1, piece])
-    return [(start, stop, word.strip()) for start, stop, word in found]
+            found.append((place, place + 1, piece))
+    read = [(start, stop, word.decode("utf-8", "replace").strip()) for start, stop, word in found]
+    return [one for one in read if one[2]]
+
+
+def _goes_on(before: bytes, piece: bytes) -> bool:
+    """Whether a piece is more of the same word, or of a letter that was cut in two."""
+    return (before[-1:].isalpha() and piece[:1].isalpha()) or (before[-1] > 127 and 127 < piece[0] < 192)
 
 
 def _mentions(tokenizer: Tokenizer, tokens: list[int], row: int, invented: set[str]) -> list[Mention]:
@@ -194,3 +201,8 @@ def interval(on: dict[str, np.ndarray], off: dict[str, np.ndarray], draws: int =
     gains = [gain(*({kind: t[row] for kind, t in found.items()} for found in (on, off))) for row in rows]
     low, high = np.quantile(gains, (0.025, 0.975))
     return float(low), float(high)
+
+
+def together(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Tables of ``score`` for several sets of pages as one."""
+    return {kind: np.concatenate([part[kind] for part in parts]) for kind in parts[0]}

@@ -1,0 +1,174 @@
+"""Figures of the chapter *A memory trained while it reads*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from nbhelpers.notebook.figures import COLOUR, figure, label_line
+from nbhelpers.notebook.pictures.paper import sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# By what the words of a page are coloured: the value that leaves a word white, and the one of the strongest colour.
+SCALES = {
+    "the page's memory": (0.5, 1.3, "error of the memory, 0.5 or less to 1.3 or more"),
+    "memories inside": (0.6, 1.5, "surprise over its mean, 0.6 or less to 1.5 or more"),
+    "bits of the next word": (0.0, 14.0, "bits a token, 0 to 14 or more"),
+}
+DARK, LIGHT = "#24292E", "#FFFEFC"  # of the printed page, the same in both themes
+COLUMN, LINE = 27.0, 1.55  # letters of a column; height of a line
+
+
+def loop() -> Figure:
+    """The inner loop of one token: surprise, momentum, forgetting, write."""
+    fig, ax = sheet(20, 13.4, inches=4.6)
+    boxes = [
+        (0.4, 10.0, "frozen", "token", "key $k$, value $v$"),
+        (10.8, 10.0, "fast", "memory $M$", "what does it say to $k$?"),
+        (10.8, 5.4, "bad", "1 surprise", "its error: which way, how far"),
+        (0.4, 5.4, "middle", "2 momentum $S$", "old surprise fades, new is added"),
+        (0.4, 0.8, "slow", "3 forgetting", "all of $M$ fades a little"),
+        (10.8, 0.8, "fast", "4 write", "$M$ for the next token"),
+    ]
+    for x, y, colour, name, says in boxes:
+        ax.fill_between([x, x + 8.8], y, y + 2.9, color=COLOUR["panel"], lw=0)
+        ax.plot([x, x + 8.8, x + 8.8, x, x], [y, y, y + 2.9, y + 2.9, y], color=COLOUR[colour], lw=1.2)
+        ax.text(x + 0.4, y + 2.0, name, color=COLOUR[colour], fontsize=10.5, fontweight="bold", va="center")
+        ax.text(x + 0.4, y + 0.85, says, fontsize=8.6, va="center")
+    arrows = [
+        ((9.3, 11.4), (10.7, 11.4)),
+        ((15.2, 9.9), (15.2, 8.4)),
+        ((10.7, 6.8), (9.3, 6.8)),
+        ((4.8, 5.3), (4.8, 3.8)),
+        ((9.3, 2.2), (10.7, 2.2)),
+    ]
+    for start, end in arrows:
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": COLOUR["muted"]})
+    return fig
+
+
+def swell(ages: Any, weights: Mapping[float, Any]) -> Figure:
+    """Weight of a write against its age, by momentum decay."""
+    fig, ax = figure(height=3.0)
+    ages = np.asarray(ages)
+    for (decay, row), colour in zip(weights.items(), ("frozen", "slow", "fast"), strict=True):
+        row = np.asarray(row)
+        ax.plot(ages, row, color=COLOUR[colour])
+        at = 42 if decay else 50
+        name = f"momentum decay {decay:g}" if decay else "no momentum"
+        label_line(ax, at, row[at] + (0.45 if decay != 0.5 else 0.35), name, colour)
+    ax.set(xlabel="tokens since the write", ylabel="weight of the write", ylim=(0, None), xlim=(-1, 121))
+    return fig
+
+
+def page(way: str, columns: Sequence[Sequence[tuple[str, float, bool]]]) -> Figure:
+    """Two readings side by side: words as (word, surprise, planted); colour and bar say how surprising each was."""
+    low, high, scale = SCALES[way]
+    laid = [_lay(words) for words in columns]
+    lines = max(row for words in laid for *_, row in words) + 1
+    width, height = 2 * COLUMN + 5, LINE * lines + 5.4
+    fig, ax = sheet(width, height, inches=4.6)
+    ax.fill_between([0, width], 0, height, color=LIGHT, lw=0)
+    shade = colormaps["Oranges"]
+    for title, left, words in zip(("first reading", "second reading"), (1.2, COLUMN + 3.4), laid, strict=True):
+        ax.text(left, height - 1.3, title, fontsize=9, fontweight="bold", va="center", color=DARK)
+        for (word, surprise, planted), x, row in words:
+            strength = float(np.clip((surprise - low) / (high - low), 0, 1))
+            y = height - 3.2 - LINE * row
+            ax.plot(
+                [left + x, left + x + 0.86 * len(word)],
+                [y - 0.62, y - 0.62],
+                color=to_hex(shade(0.1 + 0.75 * strength)),
+                lw=0.4 + 3.2 * strength,
+                solid_capstyle="butt",
+            )
+            weight = "bold" if planted else "normal"
+            ax.text(left + x, y, word, fontsize=6.6, va="center", color=DARK, fontweight=weight)
+    ax.text(1.2, 0.9, f"bars: {scale}; bold: planted", fontsize=6.8, va="center", color=DARK)
+    return fig
+
+
+def _lay(words: Sequence[tuple[str, float, bool]]) -> list[tuple[tuple[str, float, bool], float, int]]:
+    """Words into lines: (word, place in the line, number of the line)."""
+    placed, x, row = [], 0.0, 0
+    for one in words:
+        size = 0.86 * len(one[0])
+        mark = not one[0][0].isalnum()
+        if x + size > COLUMN and not mark:
+            x, row = 0.0, row + 1
+        if mark and x:
+            x -= 0.75  # a mark follows its word without a space
+        placed.append((one, x, row))
+        x += size + 0.75
+    return placed
+
+
+def ranks(found: Mapping[tuple[str, str], Any]) -> Figure:
+    """Ranks of planted sentences, by measure and kind: pages as dots, means as bars."""
+    fig, ax = figure(height=3.6)
+    names = []
+    for place, ((way, kind), row) in enumerate(found.items()):
+        y, row = -place - 0.6 * (place // 2), 100 * np.asarray(row)
+        colour, marker = ("bad", "o") if kind == "false" else ("slow", "s")
+        ax.plot(row, y + np.linspace(-0.22, 0.22, len(row)), marker, ls="", color=COLOUR[colour], ms=4, alpha=0.7)
+        ax.plot([row.mean()] * 2, [y - 0.4, y + 0.4], color=COLOUR["ink"], lw=2)
+        names.append((y, f"{way}: {kind}"))
+    ax.axvline(50, color=COLOUR["muted"], lw=0.8, ls=":")
+    ax.set_yticks(*zip(*names, strict=True))
+    ax.set(xlabel="stretches that the planted sentence exceeds (%)", xlim=(-3, 103))
+    return fig
+
+
+def names(scores: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Bits of an invented name at first and later mentions, and word pairs put right: range and mean over sets."""
+    fig, (left, right) = figure(1, 2, height=3.4, sharey=True, width_ratios=(2, 1))
+    for place, parts in enumerate(scores.values()):
+        rows = {
+            kind: np.array([part[kind][:, 0].sum() / part[kind][:, 1].sum() for part in parts])
+            for kind in ("first", "later", "grammar")
+        }
+        looks = [
+            (left, "first", 0.17, "frozen", "o"),
+            (left, "later", -0.17, "fast", "D"),
+            (right, "grammar", 0.0, "slow", "s"),
+        ]
+        for ax, kind, up, colour, marker in looks:
+            row = rows[kind] * (100 if kind == "grammar" else 1)
+            ax.hlines(up - place, row.min(), row.max(), color=COLOUR[colour], lw=3, alpha=0.6)
+            ax.plot(row.mean(), up - place, marker, color=COLOUR[colour], ms=6)
+    left.set_yticks(-np.arange(len(scores)), list(scores))
+    left.set(xlabel="bits of an invented name", ylim=(-len(scores) + 0.4, 0.9))
+    left.set_title("circle: first mention\ndiamond: later mention")
+    right.set(xlabel="word pairs right (%)", xlim=(45, 103))
+    return fig
+
+
+def parts(saved: Mapping[str, Sequence[float]]) -> Figure:
+    """Bits a token that memories save, by kind: sets of pages as dots, means as bars; the first kind is the measure."""
+    fig, ax = figure(height=3.4)
+    for place, (arm, row) in enumerate(saved.items()):
+        colour = "frozen" if not place else "fast" if arm.startswith("with") else "middle" if "deep" in arm else "slow"
+        ax.plot(row, -place + np.linspace(-0.15, 0.15, len(row)), "o", color=COLOUR[colour], ms=5)
+        ax.plot([np.mean(row)] * 2, [-place - 0.3, -place + 0.3], color=COLOUR["ink"], lw=2)
+    ax.axvline(np.mean(next(iter(saved.values()))), color=COLOUR["muted"], lw=0.9, ls=":")
+    ax.set_yticks(-np.arange(len(saved)), list(saved))
+    ax.set(xlabel="bits a token saved beside the model")
+    return fig
+
+
+def broken(errors: Mapping[str, Any]) -> Figure:
+    """Error at one key that is told again and again, token by token, on a logarithmic axis."""
+    fig, ax = figure(height=3.0)
+    for (name, row), colour in zip(errors.items(), ("good", "bad", "slow"), strict=True):
+        row = np.maximum(np.asarray(row, dtype=float), 1e-4)
+        ax.plot(np.arange(len(row)), row, color=COLOUR[colour], drawstyle="steps-post")
+        at = len(row) - 1
+        label_line(ax, at + 1, row[at], name, colour)
+    ax.set(yscale="log", xlabel="tokens read", ylabel="surprise", xlim=(0, 1.45 * len(row)))
+    return fig
