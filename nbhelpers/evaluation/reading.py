@@ -21,7 +21,7 @@ from nbhelpers.data.texts import Document
 from nbhelpers.data.tokenizer import Tokenizer
 
 NAME = re.compile(r"(?<=[a-z,;] )([A-Z][a-z]{2,})\b")  # a capital in mid-sentence
-SYLLABLES = "ba be bo da do fa fe ga go ka ke ki la le lo ma me mo na ne no pa pe ra re ro sa se ta te va ve zo".split()
+SYLLABLES = re.findall("..", "babebodadofafegagokakekilalelomamemonanenopaperarerosasetatevavezo")
 LETTERS = 6  # of text a token, at most, for what a page may need
 
 # The word before: what follows rightly, and what wrongly. A clause that may be subjunctive is left out.
@@ -118,7 +118,7 @@ def make_pages(
 
 
 def words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[int, int, str]]:
-    """The words of a text with the tokens that make them, (start, stop, word); marks stand alone, spaces are left out."""
+    """The words of a text, (start, stop, word) with the tokens that make each; marks stand alone."""
     found: list[tuple[int, int, bytes]] = []
     for place, token in enumerate(tokens):
         piece = tokenizer.pieces[token]

@@ -78,7 +78,7 @@ register(
             "You have added the two series. Each part that is handed over is kept in full: they multiply.": (
                 1 / (1 - _alpha) + 1 / (1 - _mu)
             ),
-            "That adds up the terms where the write waits and fades equally long; a write may wait j tokens and fade n - j.": (
+            "A write may wait j tokens and fade for n - j; yours waits and fades equally long.": (
                 1 / (1 - _alpha * _mu)
             ),
         },
@@ -107,7 +107,7 @@ register(
         answer,
         2 / _c,
         {
-            "There the error is zero after one chunk. Above it the factor turns negative, but it is not yet longer than one.": (
+            "There the error is zero after one chunk. Above, the factor is negative, but not yet longer than one.": (
                 1 / _c
             ),
             "That is the bound for exact steps, whatever the chunk.": 2,
@@ -174,7 +174,8 @@ def _check_relu(function: Callable) -> str | None:
             return "Return two gradients, as a tuple: that of W1, then that of W2."
         for part, W, name in zip(answer, given[:2], ("W1", "W2"), strict=True):
             if getattr(part, "shape", None) != W.shape:
-                return f"The gradient of {name} is {tuple(getattr(part, 'shape', ()))}; it has the shape of {name}, {tuple(W.shape)}."
+                found = tuple(getattr(part, "shape", ()))
+                return f"The gradient of {name} is {found}; it has the shape of {name}, {tuple(W.shape)}."
         mistakes = {message: _flat(_relu_wrong(kind)(*given)) for message, kind in _RELU_MISTAKES.items()}
         if complaint := explain(_flat(answer), _flat(_relu_slopes(*given)), mistakes):
             return complaint
