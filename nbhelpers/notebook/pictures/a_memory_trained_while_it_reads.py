@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 # By what the words of a page are coloured: the value that leaves a word white, and the one of the strongest colour.
 SCALES = {
-    "the page's memory": (0.5, 1.3, "error of the memory, 0.5 or less to 1.3 or more"),
-    "memories inside": (0.6, 1.5, "surprise over its mean, 0.6 or less to 1.5 or more"),
-    "bits of the next word": (0.0, 14.0, "bits a token, 0 to 14 or more"),
+    "the page's memory": (0.7, 1.15, "error of the memory, from 0.7 to 1.15"),
+    "memories inside": (0.7, 1.3, "surprise over its mean, from 0.7 to 1.3"),
+    "bits of the next word": (0.0, 14.0, "bits a token, from 0 to 14"),
 }
 DARK, LIGHT = "#24292E", "#FFFEFC"  # of the printed page, the same in both themes
-COLUMN, LINE = 27.0, 1.55  # letters of a column; height of a line
+PHONE = 4.8  # inches: a figure that a phone can show nearly whole
+COLUMN, LINE, SIZE = 155.0, 13.5, 7.6  # width of a column, height of a line, letters: points
+NARROW, WIDE = "fijltrI.,;:!?'()“”‘’-", "mwMWGOQ—"
 
 
 def loop() -> Figure:
@@ -32,7 +34,7 @@ def loop() -> Figure:
         (0.4, 10.0, "frozen", "token", "key $k$, value $v$"),
         (10.8, 10.0, "fast", "memory $M$", "what does it say to $k$?"),
         (10.8, 5.4, "bad", "1 surprise", "its error: which way, how far"),
-        (0.4, 5.4, "middle", "2 momentum $S$", "old surprise fades, new is added"),
+        (0.4, 5.4, "middle", "2 momentum $S$", "the old fades, the new adds"),
         (0.4, 0.8, "slow", "3 forgetting", "all of $M$ fades a little"),
         (10.8, 0.8, "fast", "4 write", "$M$ for the next token"),
     ]
@@ -53,81 +55,88 @@ def loop() -> Figure:
     return fig
 
 
+def _narrow(height: float, rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, Any]:
+    """A figure of the width of a phone."""
+    fig, axes = figure(rows, columns, height=height, **more)
+    fig.set_size_inches(PHONE, height)
+    return fig, axes
+
+
 def swell(ages: Any, weights: Mapping[float, Any]) -> Figure:
     """Weight of a write against its age, by momentum decay."""
-    fig, ax = figure(height=3.0)
+    fig, ax = _narrow(2.8)
     ages = np.asarray(ages)
     for (decay, row), colour in zip(weights.items(), ("frozen", "slow", "fast"), strict=True):
         row = np.asarray(row)
         ax.plot(ages, row, color=COLOUR[colour])
-        at = 42 if decay else 50
         name = f"momentum decay {decay:g}" if decay else "no momentum"
-        label_line(ax, at, row[at] + (0.45 if decay != 0.5 else 0.35), name, colour)
+        x, y = {0.9: (42, row[42] + 0.4), 0.5: (8, 2.3), 0.0: (52, 0.12)}.get(decay, (20, row[20]))
+        label_line(ax, x, y, name, colour)
     ax.set(xlabel="tokens since the write", ylabel="weight of the write", ylim=(0, None), xlim=(-1, 121))
     return fig
 
 
 def page(way: str, columns: Sequence[Sequence[tuple[str, float, bool]]]) -> Figure:
-    """Two readings side by side: words as (word, surprise, planted); colour and bar say how surprising each was."""
+    """Two readings side by side, words as (word, surprise, planted): the darker and higher its bar, the more surprise."""
     low, high, scale = SCALES[way]
     laid = [_lay(words) for words in columns]
-    lines = max(row for words in laid for *_, row in words) + 1
-    width, height = 2 * COLUMN + 5, LINE * lines + 5.4
-    fig, ax = sheet(width, height, inches=4.6)
-    ax.fill_between([0, width], 0, height, color=LIGHT, lw=0)
+    height = LINE * (max(row for words in laid for *_, row in words) + 1) + 46
+    fig, ax = sheet(2 * COLUMN + 34, height, inches=PHONE)
+    ax.fill_between([0, 2 * COLUMN + 34], 0, height, color=LIGHT, lw=0)
     shade = colormaps["Oranges"]
-    for title, left, words in zip(("first reading", "second reading"), (1.2, COLUMN + 3.4), laid, strict=True):
-        ax.text(left, height - 1.3, title, fontsize=9, fontweight="bold", va="center", color=DARK)
+    for title, left, words in zip(("first reading", "second reading"), (10, COLUMN + 24), laid, strict=True):
+        ax.text(left, height - 13, title, fontsize=9, fontweight="bold", va="center", color=DARK)
         for (word, surprise, planted), x, row in words:
             strength = float(np.clip((surprise - low) / (high - low), 0, 1))
-            y = height - 3.2 - LINE * row
-            ax.plot(
-                [left + x, left + x + 0.86 * len(word)],
-                [y - 0.62, y - 0.62],
-                color=to_hex(shade(0.1 + 0.75 * strength)),
-                lw=0.4 + 3.2 * strength,
-                solid_capstyle="butt",
-            )
+            y, x = height - 34 - LINE * row, left + x
+            if strength > 0.02:
+                bar = [x - 0.8, x + _width(word) + 0.8]
+                ax.fill_between(bar, y - 5, y - 5 + 10.5 * strength, color=to_hex(shade(0.62 * strength)), lw=0)
             weight = "bold" if planted else "normal"
-            ax.text(left + x, y, word, fontsize=6.6, va="center", color=DARK, fontweight=weight)
-    ax.text(1.2, 0.9, f"bars: {scale}; bold: planted", fontsize=6.8, va="center", color=DARK)
+            ax.text(x, y, word, fontsize=SIZE - 0.4 * planted, va="center", color=DARK, fontweight=weight)
+    ax.text(10, 11, f"bars: {scale}. Bold: planted", fontsize=7.6, va="center", color=DARK)
     return fig
+
+
+def _width(word: str) -> float:
+    """About how wide a word is, in points."""
+    return SIZE * sum(0.36 if one in NARROW else 0.85 if one in WIDE else 0.6 for one in word)
 
 
 def _lay(words: Sequence[tuple[str, float, bool]]) -> list[tuple[tuple[str, float, bool], float, int]]:
     """Words into lines: (word, place in the line, number of the line)."""
-    placed, x, row = [], 0.0, 0
+    placed, x, row, space, opened = [], 0.0, 0, 0.36 * SIZE, False
     for one in words:
-        size = 0.86 * len(one[0])
-        mark = not one[0][0].isalnum()
-        if x + size > COLUMN and not mark:
+        word, width = one[0], _width(one[0])
+        mark = not word[0].isalnum() and word not in "“‘("
+        if x and (mark or opened):
+            x -= space  # no space before a mark, nor after an opening one
+        elif x + width > COLUMN:
             x, row = 0.0, row + 1
-        if mark and x:
-            x -= 0.75  # a mark follows its word without a space
         placed.append((one, x, row))
-        x += size + 0.75
+        x, opened = x + width + space, word in "“‘("
     return placed
 
 
 def ranks(found: Mapping[tuple[str, str], Any]) -> Figure:
     """Ranks of planted sentences, by measure and kind: pages as dots, means as bars."""
-    fig, ax = figure(height=3.6)
+    fig, ax = _narrow(3.6)
     names = []
     for place, ((way, kind), row) in enumerate(found.items()):
         y, row = -place - 0.6 * (place // 2), 100 * np.asarray(row)
         colour, marker = ("bad", "o") if kind == "false" else ("slow", "s")
         ax.plot(row, y + np.linspace(-0.22, 0.22, len(row)), marker, ls="", color=COLOUR[colour], ms=4, alpha=0.7)
         ax.plot([row.mean()] * 2, [y - 0.4, y + 0.4], color=COLOUR["ink"], lw=2)
-        names.append((y, f"{way}: {kind}"))
+        names.append((y, f"{way}:\n{kind}"))
     ax.axvline(50, color=COLOUR["muted"], lw=0.8, ls=":")
     ax.set_yticks(*zip(*names, strict=True))
-    ax.set(xlabel="stretches that the planted sentence exceeds (%)", xlim=(-3, 103))
+    ax.set(xlabel="rank of the planted sentence (%)", xlim=(-3, 103))
     return fig
 
 
 def names(scores: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Bits of an invented name at first and later mentions, and word pairs put right: range and mean over sets."""
-    fig, (left, right) = figure(1, 2, height=3.4, sharey=True, width_ratios=(2, 1))
+    fig, (left, right) = _narrow(3.4, 1, 2, sharey=True, width_ratios=(2, 1))
     for place, parts in enumerate(scores.values()):
         rows = {
             kind: np.array([part[kind][:, 0].sum() / part[kind][:, 1].sum() for part in parts])
@@ -145,13 +154,13 @@ def names(scores: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     left.set_yticks(-np.arange(len(scores)), list(scores))
     left.set(xlabel="bits of an invented name", ylim=(-len(scores) + 0.4, 0.9))
     left.set_title("circle: first mention\ndiamond: later mention")
-    right.set(xlabel="word pairs right (%)", xlim=(45, 103))
+    right.set(xlabel="pairs right (%)", xlim=(45, 105))
     return fig
 
 
 def parts(saved: Mapping[str, Sequence[float]]) -> Figure:
     """Bits a token that memories save, by kind: sets of pages as dots, means as bars; the first kind is the measure."""
-    fig, ax = figure(height=3.4)
+    fig, ax = _narrow(3.4)
     for place, (arm, row) in enumerate(saved.items()):
         colour = "frozen" if not place else "fast" if arm.startswith("with") else "middle" if "deep" in arm else "slow"
         ax.plot(row, -place + np.linspace(-0.15, 0.15, len(row)), "o", color=COLOUR[colour], ms=5)
@@ -164,11 +173,11 @@ def parts(saved: Mapping[str, Sequence[float]]) -> Figure:
 
 def broken(errors: Mapping[str, Any]) -> Figure:
     """Error at one key that is told again and again, token by token, on a logarithmic axis."""
-    fig, ax = figure(height=3.0)
+    fig, ax = _narrow(2.8)
     for (name, row), colour in zip(errors.items(), ("good", "bad", "slow"), strict=True):
         row = np.maximum(np.asarray(row, dtype=float), 1e-4)
         ax.plot(np.arange(len(row)), row, color=COLOUR[colour], drawstyle="steps-post")
         at = len(row) - 1
-        label_line(ax, at + 1, row[at], name, colour)
-    ax.set(yscale="log", xlabel="tokens read", ylabel="surprise", xlim=(0, 1.45 * len(row)))
+        label_line(ax, at + 1, row[at], name.replace(", ", ",\n"), colour)
+    ax.set(yscale="log", xlabel="tokens read", ylabel="surprise", xlim=(0, 1.5 * len(row)))
     return fig
