@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from nbhelpers.notebook.figures import COLOUR, figure, label_line
 from nbhelpers.notebook.pictures.paper import sheet
@@ -23,8 +27,7 @@ SCALES = {
 }
 DARK, LIGHT = "#24292E", "#FFFEFC"  # of the printed page, the same in both themes
 PHONE = 4.8  # inches: a figure that a phone can show nearly whole
-COLUMN, LINE, SIZE = 155.0, 13.5, 7.6  # width of a column, height of a line, letters: points
-NARROW, WIDE = "fijltrI.,;:!?'()“”‘’-", "mwMWGOQ—"
+COLUMN, LINE, SIZE = 156.0, 13.5, 7.6  # width of a column, height of a line, letters: points
 
 
 def loop() -> Figure:
@@ -77,37 +80,39 @@ def swell(ages: Any, weights: Mapping[float, Any]) -> Figure:
 
 
 def page(way: str, columns: Sequence[Sequence[tuple[str, float, bool]]]) -> Figure:
-    """Two readings side by side, words as (word, surprise, planted): the darker and higher its bar, the more surprise."""
+    """Two readings side by side, words as (word, surprise, planted): a dark, high bar is much surprise."""
     low, high, scale = SCALES[way]
     laid = [_lay(words) for words in columns]
     height = LINE * (max(row for words in laid for *_, row in words) + 1) + 46
     fig, ax = sheet(2 * COLUMN + 34, height, inches=PHONE)
     ax.fill_between([0, 2 * COLUMN + 34], 0, height, color=LIGHT, lw=0)
-    shade = colormaps["Oranges"]
+    shade, bars, colours = colormaps["Oranges"], [], []
     for title, left, words in zip(("first reading", "second reading"), (10, COLUMN + 24), laid, strict=True):
         ax.text(left, height - 13, title, fontsize=9, fontweight="bold", va="center", color=DARK)
         for (word, surprise, planted), x, row in words:
             strength = float(np.clip((surprise - low) / (high - low), 0, 1))
-            y, x = height - 34 - LINE * row, left + x
-            if strength > 0.02:
-                bar = [x - 0.8, x + _width(word) + 0.8]
-                ax.fill_between(bar, y - 5, y - 5 + 10.5 * strength, color=to_hex(shade(0.62 * strength)), lw=0)
+            y, begin, end = height - 34 - LINE * row, left + x - 0.8, left + x + _width(word, planted) + 0.8
+            top = y - 5 + 10.5 * strength
+            bars.append([(begin, y - 5), (end, y - 5), (end, top), (begin, top)])
+            colours.append(to_hex(shade(0.62 * strength)))
             weight = "bold" if planted else "normal"
-            ax.text(x, y, word, fontsize=SIZE - 0.4 * planted, va="center", color=DARK, fontweight=weight)
+            ax.text(left + x, y, word, fontsize=SIZE, va="center", color=DARK, fontweight=weight)
+    ax.add_collection(PolyCollection(bars, facecolors=colours, linewidths=0))
     ax.text(10, 11, f"bars: {scale}. Bold: planted", fontsize=7.6, va="center", color=DARK)
     return fig
 
 
-def _width(word: str) -> float:
-    """About how wide a word is, in points."""
-    return SIZE * sum(0.36 if one in NARROW else 0.85 if one in WIDE else 0.6 for one in word)
+@cache
+def _width(word: str, bold: bool = False) -> float:
+    """How wide a word is, in points."""
+    return TextPath((0, 0), word, SIZE, prop=FontProperties(weight="bold" if bold else "normal")).get_extents().x1
 
 
 def _lay(words: Sequence[tuple[str, float, bool]]) -> list[tuple[tuple[str, float, bool], float, int]]:
     """Words into lines: (word, place in the line, number of the line)."""
-    placed, x, row, space, opened = [], 0.0, 0, 0.36 * SIZE, False
+    placed, x, row, space, opened = [], 0.0, 0, 0.4 * SIZE, False
     for one in words:
-        word, width = one[0], _width(one[0])
+        word, width = one[0], _width(one[0], one[2])
         mark = not word[0].isalnum() and word not in "“‘("
         if x and (mark or opened):
             x -= space  # no space before a mark, nor after an opening one
@@ -123,7 +128,7 @@ def ranks(found: Mapping[tuple[str, str], Any]) -> Figure:
     fig, ax = _narrow(3.6)
     names = []
     for place, ((way, kind), row) in enumerate(found.items()):
-        y, row = -place - 0.6 * (place // 2), 100 * np.asarray(row)
+        y, row = -place - 0.6 * (place // 3), 100 * np.asarray(row)
         colour, marker = ("bad", "o") if kind == "false" else ("slow", "s")
         ax.plot(row, y + np.linspace(-0.22, 0.22, len(row)), marker, ls="", color=COLOUR[colour], ms=4, alpha=0.7)
         ax.plot([row.mean()] * 2, [y - 0.4, y + 0.4], color=COLOUR["ink"], lw=2)
