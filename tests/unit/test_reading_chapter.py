@@ -84,7 +84,7 @@ def test_every_figure_draws():
     scores = {name: [dict.fromkeys(("first", "later", "grammar", "bits"), table)] * 2 for name in ("one", "two")}
     figures = {
         "loop": draw.loop(),
-        "swell": draw.swell(torch.arange(121), {m: torch.rand(121) for m in (0.0, 0.5, 0.9)}),
+        "swell": draw.swell(torch.arange(121), {m: 7 * torch.rand(121) for m in (0.0, 0.5, 0.9)}),
         **{way: draw.page(way, columns) for way in WAYS},
         "ranks": draw.ranks({(way, kind): torch.rand(12) for way in WAYS for kind in ("false", "true")}),
         "names": draw.names(scores),

@@ -73,7 +73,7 @@ def swell(ages: Any, weights: Mapping[float, Any]) -> Figure:
         row = np.asarray(row)
         ax.plot(ages, row, color=COLOUR[colour])
         name = f"momentum decay {decay:g}" if decay else "no momentum"
-        x, y = {0.9: (42, row[42] + 0.4), 0.5: (8, 2.3), 0.0: (52, 0.12)}.get(decay, (20, row[20]))
+        x, y = {0.9: (42, row[42] + 0.4), 0.5: (8, 2.3), 0.0: (4, 0.22)}.get(decay, (20, row[20]))
         label_line(ax, x, y, name, colour)
     ax.set(xlabel="tokens since the write", ylabel="weight of the write", ylim=(0, None), xlim=(-1, 121))
     return fig
