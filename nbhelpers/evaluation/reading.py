@@ -168,14 +168,17 @@ def score(pages: Pages, log_probabilities: Tensor) -> dict[str, np.ndarray]:
 
     Returns
     -------
-    bits, tokens; first and later: bits of invented names, and mentions; grammar: word pairs put right, and pairs.
+    bits, tokens; first and later: bits of invented names, and mentions; first_head and later_head: the part of these
+    bits that the first token of the name costs; grammar: word pairs put right, and pairs.
     """
     cost, count = bits(log_probabilities, pages.tokens), len(pages.tokens)
-    found = {name: np.zeros((count, 2)) for name in ("bits", "first", "later", "grammar")}
+    found = {name: np.zeros((count, 2)) for name in ("bits", "first", "first_head", "later", "later_head", "grammar")}
     found["bits"][:] = np.stack([cost.sum(1).numpy(), np.full(count, cost.shape[1])], 1)
     for one in pages.names:
-        entry = found["first" if one.first else "later"][one.row]
-        entry += float(cost[one.row, one.start - 1 : one.stop - 1].sum()), 1
+        kind = "first" if one.first else "later"
+        spelt = cost[one.row, one.start - 1 : one.stop - 1]
+        found[kind][one.row] += float(spelt.sum()), 1
+        found[f"{kind}_head"][one.row] += float(spelt[0]), 1
     for pair in pages.pairs:
         before = log_probabilities[pair.row, pair.place - 1]
         found["grammar"][pair.row] += float(before[pair.right] > before[pair.wrong]), 1
@@ -188,9 +191,32 @@ def mean(table: np.ndarray) -> float:
     return float(total / count)
 
 
-def gain(on: dict[str, np.ndarray], off: dict[str, np.ndarray]) -> float:
-    """Bits that ``on`` saves at a later mention of a name beyond those that it saves at a first one."""
-    saved = {kind: mean(off[kind]) - mean(on[kind]) for kind in ("later", "first")}
+def counted_pairs(pages: Pages, stream: Tensor) -> tuple[int, int]:
+    """How many word pairs mere counts of a text put right.
+
+    Parameters
+    ----------
+    pages: with their word pairs.
+    stream: the tokens of another text, (L,).
+
+    Returns
+    -------
+    Pairs whose right token stands more often in the text than the wrong one: alone, and after the token before it.
+    """
+    alone, after = 0, 0
+    for one in pages.pairs:
+        follows = stream[1:][stream[:-1] == pages.tokens[one.row, one.place - 1]]
+        alone += int((stream == one.right).sum() > (stream == one.wrong).sum())
+        after += int((follows == one.right).sum() > (follows == one.wrong).sum())
+    return alone, after
+
+
+def gain(on: dict[str, np.ndarray], off: dict[str, np.ndarray], part: str = "") -> float:
+    """Bits that ``on`` saves at a later mention of a name beyond those that it saves at a first one.
+
+    ``part`` is "" for the whole name, ``"_head"`` for its first token.
+    """
+    saved = {kind: mean(off[kind + part]) - mean(on[kind + part]) for kind in ("later", "first")}
     return saved["later"] - saved["first"]
 
 

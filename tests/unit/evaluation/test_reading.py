@@ -101,7 +101,28 @@ def test_gain_is_what_later_mentions_save_beyond_first_ones(pages):
     assert reading.gain(on, off) == pytest.approx(expected, abs=1e-3)
     low, high = reading.interval(on, off, draws=200)
     assert low <= expected + 1e-3 and high >= expected - 1e-3 and high - low < 3
+    assert reading.gain(on, off, "_head") == pytest.approx(3 - 1, abs=1e-3), "one token, 3 bits later and 1 at first"
     assert reading.gain(off, off) == 0
+
+
+def test_the_first_token_of_a_name_has_a_score_of_its_own(pages):
+    p = uniform(pages)
+    for one in pages.names:
+        p[one.row, one.start - 1] += 5 * math.log(2)  # five bits cheaper, at the first token alone
+    found, plain = reading.score(pages, p), reading.score(pages, uniform(pages))
+    for kind in ("first", "later"):
+        assert reading.mean(found[f"{kind}_head"]) == pytest.approx(7, abs=1e-3)
+        assert reading.mean(plain[kind]) - reading.mean(found[kind]) == pytest.approx(5, abs=1e-3)
+
+
+def test_counts_put_pairs_right_alone_or_after_the_word_before(pages, coder):
+    was, were = (coder.encode(word)[0] for word in (" was", " were"))
+    she = next(one for one in pages.pairs if one.right == was)
+    before = int(pages.tokens[she.row, she.place - 1])
+    only = reading.Pages(pages.tokens, [], [reading.Pair(she.row, she.place, was, were)])
+    assert reading.counted_pairs(only, torch.tensor([before, was, were, were])) == (0, 1)
+    assert reading.counted_pairs(only, torch.tensor([before, were, was, was])) == (1, 0)
+    assert reading.counted_pairs(only, torch.tensor([before])) == (0, 0), "a tie is not right"
 
 
 def test_right_words_count(pages):
