@@ -50,13 +50,13 @@ register(
         answer,
         "b",
         {
-            "a": "All stretches that are compared have the same length.",
-            "c": "It is empty when a page begins, and fiction is not among its keys and values.",
+            "a": "The memory has a loss of its own and never sees the model's bits; they rank both kinds near chance.",
+            "c": "It has never read that chapter: it is empty when a page begins.",
         },
     ),
     reference="b",
     also_right=("B",),
-    wrong=(("a", "same length"), ("c", "empty")),
+    wrong=(("a", "loss of its own"), ("c", "empty")),
 )
 
 # 3. All that a write counts
