@@ -254,8 +254,8 @@ def _check_chunks(function: Callable) -> str | None:
 register(
     name=f"{CHAPTER}/in-chunks",
     kind="build",
-    stars=2,
-    minutes=10,
+    stars=1,
+    minutes=6,
     checker=_check_chunks,
     reference=_in_chunks,
     also_right=(_in_chunks_engine,),
