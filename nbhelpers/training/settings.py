@@ -67,8 +67,8 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def configure(preset: str, settings: list[str] | tuple[str, ...] = ()) -> tuple[StepConfig, RunOptions]:
-    """A preset with ``key=value`` settings on top, as the command line takes them.
+def values_of(preset: str, settings: list[str] | tuple[str, ...] = ()) -> dict[str, Any]:
+    """A preset with ``key=value`` settings on top, as flat values.
 
     Raises
     ------
@@ -78,7 +78,12 @@ def configure(preset: str, settings: list[str] | tuple[str, ...] = ()) -> tuple[
     if preset not in PRESETS:
         lines = [f"  {name:10s}{text}" for name, (text, _) in PRESETS.items()]
         raise ValueError("\n".join([f'There is no preset "{preset}"; there are:', *lines]))
-    return build(PRESETS[preset][1] | parse(settings))
+    return PRESETS[preset][1] | parse(settings)
+
+
+def configure(preset: str, settings: list[str] | tuple[str, ...] = ()) -> tuple[StepConfig, RunOptions]:
+    """Both configs of a preset with settings on top, as the command line takes them; errors as for ``values_of``."""
+    return build(values_of(preset, settings))
 
 
 def build(values: dict[str, Any]) -> tuple[StepConfig, RunOptions]:

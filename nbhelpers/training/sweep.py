@@ -28,7 +28,7 @@ from nbhelpers.core.records import RUNS, Record
 from nbhelpers.models import FAMILIES
 from nbhelpers.training.config import check_least
 from nbhelpers.training.optimizers import OPTIMIZERS
-from nbhelpers.training.settings import KEYS, PRESETS, build, literal, parse
+from nbhelpers.training.settings import KEYS, build, literal, values_of
 from nbhelpers.training.summary import table
 
 NEVER = 10**9  # steps; the last step is reported whatever the interval
@@ -220,8 +220,6 @@ def run_one(kind: str, settings: dict[str, Any]) -> None:
 
 def configure_sweep(preset: str, settings: list[str]) -> Sweep:
     """A sweep from the command line's words: those of ``Sweep``, and settings of every run."""
-    if preset not in PRESETS:
-        raise ValueError(f'There is no preset "{preset}"; there are: {", ".join(PRESETS)}.')
     own, rest = {}, []
     for setting in settings:
         key, _, text = setting.partition("=")
@@ -235,7 +233,7 @@ def configure_sweep(preset: str, settings: list[str]) -> Sweep:
             rest.append(setting)
     if own.get("over") == "optimizer":
         own.setdefault("arms", tuple(OPTIMIZERS))
-    return Sweep(PRESETS[preset][1] | parse(rest), **own)
+    return Sweep(values_of(preset, rest), **own)
 
 
 def main(arguments: list[str]) -> int:
