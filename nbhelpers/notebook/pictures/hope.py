@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from nbhelpers.notebook.figures import COLOUR, figure, label_line
 from nbhelpers.notebook.pictures.paper import sheet
@@ -56,8 +57,8 @@ def sizes(hope: Mapping[int, int], cache: Mapping[int, int], crossing: int) -> F
     ax.axvline(crossing, color=COLOUR["muted"], lw=0.8, ls=":")
     last, top = max(cache), max(cache.values()) / 1e3
     label_line(ax, crossing + 0.02 * last, 0.9 * top, f"{crossing} tokens", "muted", fontweight="normal")
-    label_line(ax, 0.6 * last, 0.5 * top, "attention's cache", "middle", ha="right")
-    label_line(ax, 0.97 * last, max(hope.values()) / 1e3 - 0.08 * top, "HOPE", "fast", ha="right")
+    label_line(ax, 0.6 * last, 0.68 * top, "attention's cache", "middle", ha="right")
+    label_line(ax, 0.97 * last, max(hope.values()) / 1e3 + 0.06 * top, "HOPE", "fast", ha="right")
     ax.set(xlabel="tokens read", ylabel="numbers held (thousands)", xlim=(0, 1.02 * last), ylim=(0, 1.05 * top))
     return fig
 
@@ -73,19 +74,14 @@ def steps(lengths: Any, words: Sequence[str], memories: Sequence[str]) -> Figure
             ax.plot(lengths[:, part, place], color=COLOUR[colour], ls=dash, lw=width, alpha=0.5 if part == 3 else 1)
         ax.set_title(name, fontsize=9.5, pad=2)
         ax.set(ylim=(0, 1.08 * top), xlim=(-0.5, len(words) - 0.5))
-        ax.yaxis.set_major_locator(_few())
+        ax.yaxis.set_major_locator(MaxNLocator(3))
+        ax.grid(axis="x", visible=False)
     for part, (name, colour, _) in enumerate(PARTS):
         x = (0.2, 0.34, 0.5, 0.64)[part] * len(words)
         axes[0].text(x, 1.18 * top, name, color=COLOUR[colour], fontsize=9, fontweight="bold")
     axes[-1].set_xticks(range(len(words)), [word.strip() or "·" for word in words], rotation=90, fontsize=8)
     axes[len(memories) // 2].set_ylabel("length of the step")
     return fig
-
-
-def _few():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(3)
 
 
 def rivals(scores: Mapping[str, Any]) -> Figure:
@@ -109,18 +105,11 @@ def live(curves: Mapping[str, Any], guess: float) -> Figure:
         lines, colour = np.asarray(lines, dtype=float), LOOKS[name][0]
         for line in lines:
             ax.plot(np.arange(1, len(line) + 1), line, color=COLOUR[colour], lw=1, alpha=0.8)
-        at = len(lines[0]) // 4
-        ax.annotate(
-            name,
-            (at, lines[:, at].mean()),
-            (at + len(lines[0]) * 0.08, lines[:, at].mean() + (1.3 if name == "HOPE" else 0.6)),
-            color=COLOUR[colour],
-            fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": COLOUR[colour]},
-        )
+        count = len(lines[0])
+        label_line(ax, 1.02 * count, lines[:, -5:].mean(), name, colour)
     ax.axhline(guess, color=COLOUR["muted"], lw=1, ls=":")
     ax.text(1, guess - 0.08, "guess by frequency", color=COLOUR["muted"], va="top", fontsize=9)
-    ax.set(xlabel="step of training", ylabel="bits per byte")
+    ax.set(xlabel="step of training", ylabel="bits per byte", xlim=(0, 1.3 * count))
     return fig
 
 
