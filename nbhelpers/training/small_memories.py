@@ -1,0 +1,291 @@
+"""Memories of one layer on the games of ``nbhelpers.data.rules``, many members trained side by side.
+
+    python -m nbhelpers.training.small_memories [game=flip] [arm=keys]      every game and arm that is not recorded yet
+
+A member is one arm with one learning rate and one seed; all members of an arm are one batch of matrices, which is why
+they do not go through ``training.loop``. Each arm tries the same rates with the same seeds; the rate with the lowest
+mean loss on validation sequences is taken, and other sequences test it. One record of kind "bench" an arm and game.
+
+What all arms share: address a = rms(W_told told), key, value, q = unit(W_asked asked), a readout of one hidden layer
+that sees the answer y and q, and y read before the write. Sizes are equal within 2 %: attention is wider for it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nbhelpers.core.records import RUNS, Record
+from nbhelpers.data.rules import GAMES, LONG, NAMES, SHORT, TURN, Game, flip, parity, recall, told_since
+
+WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
+WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
+RATES, SEEDS = (3e-3, 1e-2, 3e-2, 1e-1), (10, 11, 12)
+STEPS, BATCH = 500, 32
+MADE = ("key", "value", "learning_rate", "retention")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A rule of memory: which of ``MADE`` are memories, whether targets are the memory's own, which terms it has."""
+
+    rule: str  # "attention", "gated delta", "titans" or "self-modifying"
+    written: tuple[str, ...] = ()
+    own_values: bool = True
+    objective: str = "l2"
+
+
+ARMS = {
+    "attention": Arm("attention"),
+    "gated_delta": Arm("gated delta"),
+    "titans": Arm("titans"),
+    "single_erase": Arm("self-modifying", own_values=False, objective="dot"),
+    "double_erase": Arm("self-modifying", own_values=False),
+    "static": Arm("self-modifying"),
+    "keys": Arm("self-modifying", ("key",)),
+    "values": Arm("self-modifying", ("value",)),
+    "rates": Arm("self-modifying", ("learning_rate", "retention")),
+    "all": Arm("self-modifying", MADE),
+}
+
+
+def unit(x: Tensor) -> Tensor:
+    """x / ‖x‖ along the last axis."""
+    return F.normalize(x, dim=-1, eps=1e-6)
+
+
+def start(arm: str, told: int, asked: int, seeds: tuple[int, ...]) -> dict[str, Tensor]:
+    """Parameters of members with these seeds, the first axis of each tensor; ``told``, ``asked`` are widths of inputs.
+
+    Members with one seed begin alike in all arms but attention.
+    """
+    members = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(*shape: int, generator=generator) -> Tensor:
+            return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+
+        rule = ARMS[arm].rule
+        d, h = (WIDE, WIDE_HIDDEN) if rule == "attention" else (WIDTH, HIDDEN)
+        p = {"told": draw(d, told), "asked": draw(d, asked), "key": draw(d, d), "value": draw(d, d)}
+        p |= {"inner": draw(h, 2 * d), "inner_bias": torch.zeros(h), "outer": draw(2, h)}
+        if rule == "attention":
+            p |= {"sharpness": torch.tensor([4.0]), "slope": torch.tensor([0.1])}
+        else:
+            p |= {"learning_rate": draw(d, d), "retention": draw(d, d), "main": draw(d, d)}
+            p |= {"readout": draw(2, d), "bias": torch.tensor([-1.0, -4.0])}
+        if rule == "titans":
+            p |= {"momentum": draw(1, d), "momentum_bias": torch.zeros(1)}
+        members.append(p)
+    return {name: torch.stack([p[name] for p in members]) for name in members[0]}
+
+
+def linear(W: Tensor, x: Tensor) -> Tensor:
+    """W (E, o, i) on x (E, N, L, i) → (E, N, L, o)."""
+    return torch.einsum("eoi,enli->enlo", W, x)
+
+
+def answer(arm: str, p: dict[str, Tensor], told: Tensor, asked: Tensor) -> Tensor:
+    """Logits (E, N, L, 2) of E members for told (E, N, L, n) and asked (E, N, L, m)."""
+    a = linear(p["told"], told)
+    a, q = F.rms_norm(a, a.shape[-1:]), unit(linear(p["asked"], asked))
+    y = attend(p, a, q) if ARMS[arm].rule == "attention" else remember(ARMS[arm], p, a, q)
+    hidden = F.gelu(linear(p["inner"], torch.cat([y, q], -1)) + p["inner_bias"][:, None, None])
+    return linear(p["outer"], hidden)
+
+
+def attend(p: dict[str, Tensor], a: Tensor, q: Tensor) -> Tensor:
+    """Softmax attention over the steps before, with a slope against age; nothing at the first step."""
+    k, v = unit(linear(p["key"], a)), unit(linear(p["value"], a))
+    steps = torch.arange(a.shape[2])
+    age = steps[:, None] - steps - 1
+    scores = p["sharpness"][:, :, None, None] * (q @ k.mT) - p["slope"][:, :, None, None] * age
+    return (scores.masked_fill(age < 0, -1e9).softmax(-1) * (age >= 0)) @ v
+
+
+def remember(arm: Arm, p: dict[str, Tensor], a: Tensor, q: Tensor) -> Tensor:
+    """What the main memory of each step answers to q, read before the write: (E, N, L, d).
+
+    Memories with targets of their own share keys, rates and v, so each is its start times one matrix,
+    M_□,t = M_□,0 P_t (derived in *Self-modifying Titans*): P (E, N, d, d) is all that changes. Otherwise P is M_main.
+    """
+    own = arm.rule == "self-modifying" and arm.own_values
+    begin = torch.eye(WIDTH, dtype=a.dtype) if own else p["main"][:, None]
+    P = begin.expand(*a.shape[:2], -1, -1)
+    S = torch.zeros_like(P)
+    static = {name: linear(p[name], a).unbind(2) for name in MADE if name not in arm.written}
+    μ = None
+    if arm.rule == "titans":
+        μ = 0.95 * torch.sigmoid(linear(p["momentum"], a) + p["momentum_bias"][:, None, None])
+    columns, pulls, reads = a.unsqueeze(-1), p["readout"].mT, []
+    for t in range(a.shape[2]):
+        reads.append((P @ q[:, :, t, :, None]).squeeze(-1))
+        made = {name: rows[t] for name, rows in static.items()}
+        if arm.written:
+            seen = (P @ columns[:, :, t]).squeeze(-1)
+            made |= {name: seen @ p[name].mT for name in arm.written}
+        k, v = unit(made["key"]), unit(made["value"])[..., None]
+        raw = [made[name] @ pulls[..., i : i + 1] + p["bias"][:, None, i : i + 1] for i, name in enumerate(MADE[2:])]
+        η, α = torch.sigmoid(raw[0])[..., None], torch.sigmoid(-raw[1])[..., None]
+        held, row = P @ k[..., None], k[..., None, :]
+        if arm.rule == "gated delta":
+            P = α * P + η * (v - α * held) * row
+        elif arm.rule == "titans":
+            decay = μ[:, :, t, :, None]
+            S = decay * S + (1 - decay) * α * η * (v - held) * row
+            P = α * P + S
+        else:
+            erased = 2 * held if arm.objective == "l2" else held
+            P = α * P + α * η * ((P @ v if own else v) - erased) * row
+    y = torch.stack(reads, 2)
+    return linear(p["main"], y) if own else y
+
+
+def batch_of(game: str, seeds: tuple[int, ...], generators: list[torch.Generator], copies: int, count: int) -> Game:
+    """A batch for each seed, the same for its ``copies`` learning rates; members are the first axis."""
+    games = [GAMES[game](count, generator) for generator in generators]
+    return Game(*(torch.stack(parts).repeat(copies, *[1] * parts[0].dim()) for parts in zip(*games, strict=True)))
+
+
+def losses(arm: str, p: dict[str, Tensor], game: Game) -> Tensor:
+    """Mean cross-entropy of each member, (E,), in nats."""
+    logits = answer(arm, p, game.told, game.asked)
+    return F.cross_entropy(logits.flatten(0, 2), game.answers.flatten(), reduction="none").view(len(logits), -1).mean(1)
+
+
+def train(
+    game: str,
+    arm: str,
+    rates: tuple[float, ...] = RATES,
+    seeds: tuple[int, ...] = SEEDS,
+    steps: int = STEPS,
+    batch: int = BATCH,
+) -> dict[str, Tensor]:
+    """Train every rate with every seed by Adam, gradients of a member clipped to length 1; members are rate-major."""
+    example = GAMES[game](1, torch.Generator().manual_seed(0))
+    widths = example.told.shape[-1], example.asked.shape[-1]
+    p = {
+        name: x.repeat(len(rates), *[1] * (x.dim() - 1)).requires_grad_()
+        for name, x in start(arm, *widths, seeds).items()
+    }
+    generators = [torch.Generator().manual_seed(1000 + seed) for seed in seeds]
+    rate = torch.tensor(rates).repeat_interleave(len(seeds))
+    mean, square = ({name: torch.zeros_like(x) for name, x in p.items()} for _ in range(2))
+    for step in range(1, steps + 1):
+        found = losses(arm, p, batch_of(game, seeds, generators, len(rates), batch))
+        gradients = torch.autograd.grad(found.sum(), list(p.values()))
+        long = sum(g.flatten(1).square().sum(1) for g in gradients).sqrt().clamp_min(1.0)
+        now = rate * min(1.0, step / 20) * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+        with torch.no_grad():
+            for (name, x), g in zip(p.items(), gradients, strict=True):
+                shape = [-1] + [1] * (x.dim() - 1)
+                g = g / long.view(shape)
+                mean[name].lerp_(g, 0.1)
+                square[name].lerp_(g * g, 0.01)
+                size = (square[name] / (1 - 0.99**step)).sqrt() + 1e-8
+                x -= now.view(shape) * mean[name] / (1 - 0.9**step) / size
+    return {name: x.detach() for name, x in p.items()}
+
+
+@torch.no_grad()
+def right_answers(arm: str, p: dict[str, Tensor], game: Game) -> Tensor:
+    """Whether each answer of each member is right, (E, N, L), for one set of sequences (N, L, ·)."""
+    members = len(p["told"])
+    logits = answer(arm, p, *(x.expand(members, *x.shape) for x in (game.told, game.asked)))
+    return logits.argmax(-1) == game.answers
+
+
+def measures(game: str, arm: str, p: dict[str, Tensor], count: int = 1000, seed: int = 7) -> dict[str, list]:
+    """Shares of right answers of each member on ``count`` test sequences.
+
+    flip, recall: ``before`` (names told, before the swap), ``again`` (told since the swap), ``untold`` (told before it,
+    not since), and ``curve``, ``untold_curve`` by step of all told names and of untold ones. parity: ``short``,
+    ``long``: the last ten steps of streams as long as in training, and four times as long.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if game == "parity":
+        right = {name: right_answers(arm, p, parity(count, generator, n)) for name, n in _LENGTHS.items()}
+        return {name: share(found[:, :, -10:]) for name, found in right.items()}
+    made = flip(count, generator, TURN) if game == "flip" else recall(count, generator)
+    right, names = right_answers(arm, p, made), made.names
+    steps = torch.arange(names.shape[1])
+    told = told_since(names, 0)
+    again = told_since(names, TURN)
+    untold = told_since(names, 0, TURN) & ~again & (steps > TURN)
+    return {
+        "before": share(right, told & (steps < TURN)),
+        "again": share(right, again),
+        "untold": share(right, untold),
+        "curve": by_step(right, told),
+        "untold_curve": by_step(right, untold),
+    }
+
+
+_LENGTHS = {"short": SHORT, "long": LONG}
+
+
+def share(right: Tensor, where: Tensor | None = None) -> list[float]:
+    """Share of True of each member, at marked places (N, L) if given."""
+    where = torch.ones(right.shape[1:], dtype=torch.bool) if where is None else where
+    return [round(float(x), 4) for x in (right & where).sum((1, 2)) / where.sum()]
+
+
+def by_step(right: Tensor, where: Tensor) -> list[list[float | None]]:
+    """The same for each step; None where fewer than 20 places are marked."""
+    counts = where.sum(0)
+    shares = ((right & where).sum(1) / counts.clamp_min(1)).tolist()
+    return [[round(x, 4) if n >= 20 else None for x, n in zip(row, counts.tolist(), strict=True)] for row in shares]
+
+
+def planned(game: str, arm: str, to: str = str(RUNS)) -> Record:
+    """The record of an arm on a game."""
+    config = {
+        **{"game": game, "arm": arm, "rates": list(RATES), "seeds": list(SEEDS), "steps": STEPS, "batch": BATCH},
+        **{"width": WIDE if arm == "attention" else WIDTH, "names": NAMES},
+    }
+    return Record("bench", f"rules.{game}.{arm}", 0, config, to)
+
+
+def run(game: str, arm: str, to: str = str(RUNS)) -> Record:
+    """Train, choose, test and record an arm on a game; a record that is there is returned as it is."""
+    record = planned(game, arm, to)
+    if record.result:
+        return record
+    torch.set_num_threads(1)
+    record.begin()
+    p = train(game, arm)
+    generators = [torch.Generator().manual_seed(5000 + seed) for seed in SEEDS]
+    with torch.no_grad():
+        validation = losses(arm, p, batch_of(game, SEEDS, generators, len(RATES), 500)).view(len(RATES), -1)
+    validation = validation.nan_to_num(nan=math.inf)
+    best = int(validation.mean(1).argmin())
+    chosen = {name: x.view(len(RATES), len(SEEDS), *x.shape[1:])[best] for name, x in p.items()}
+    record.finish(
+        status="done",
+        parameters=sum(x[0].numel() for x in chosen.values()),
+        learning_rate=RATES[best],
+        validation=[[round(float(x), 4) for x in row] for row in validation],
+        test=measures(game, arm, chosen),
+    )
+    return record
+
+
+def main(words: list[str]) -> int:
+    wanted = dict(word.split("=", 1) for word in words)
+    for game in GAMES:
+        for arm in ARMS:
+            if wanted.get("game", game) == game and wanted.get("arm", arm) == arm:
+                result = run(game, arm, wanted.get("to", str(RUNS))).result
+                short = {name: x for name, x in result["test"].items() if "curve" not in name}
+                print(game, arm, result["parameters"], result["learning_rate"], short, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
