@@ -59,7 +59,7 @@ GAMES: dict[str, Callable[[int, torch.Generator], Game]] = {"flip": flip, "recal
 
 
 def told_since(names: Tensor, first: int, stop: int | None = None) -> Tensor:
-    """Whether the name of a step was told before it, at a step from ``first`` on and before ``stop`` if given: (N, L)."""
+    """Whether the name of a step was told before it, from step ``first`` on and before ``stop`` if given: (N, L)."""
     steps = torch.arange(names.shape[1])
     counts = (steps >= first) & (steps < (names.shape[1] if stop is None else stop))
     same = names[:, :, None] == names[:, None, :]  # [n, t, s]
