@@ -25,7 +25,7 @@ from nbhelpers.data.rules import GAMES, LONG, NAMES, SHORT, TURN, Game, flip, pa
 
 WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
 WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
-RATES, SEEDS = (3e-3, 1e-2, 3e-2, 1e-1), (10, 11, 12)
+RATES, SEEDS = (1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12)
 STEPS, BATCH = 500, 32
 MADE = ("key", "value", "learning_rate", "retention")
 
