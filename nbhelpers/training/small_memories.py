@@ -69,7 +69,7 @@ def start(arm: str, told: int, asked: int, seeds: tuple[int, ...]) -> dict[str, 
         generator = torch.Generator().manual_seed(seed)
 
         def draw(*shape: int, generator=generator) -> Tensor:
-            return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+            return torch.randn(*shape, generator=generator, dtype=torch.float32) / shape[-1] ** 0.5
 
         rule = ARMS[arm].rule
         d, h = (WIDE, WIDE_HIDDEN) if rule == "attention" else (WIDTH, HIDDEN)
@@ -83,7 +83,7 @@ def start(arm: str, told: int, asked: int, seeds: tuple[int, ...]) -> dict[str, 
         if rule == "titans":
             p |= {"momentum": draw(1, d), "momentum_bias": torch.zeros(1)}
         members.append(p)
-    return {name: torch.stack([p[name] for p in members]) for name in members[0]}
+    return {name: torch.stack([p[name] for p in members]).float() for name in members[0]}
 
 
 def linear(W: Tensor, x: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def train(
         for name, x in start(arm, *widths, seeds).items()
     }
     generators = [torch.Generator().manual_seed(1000 + seed) for seed in seeds]
-    rate = torch.tensor(rates).repeat_interleave(len(seeds))
+    rate = torch.tensor(rates, dtype=torch.float32).repeat_interleave(len(seeds))
     mean, square = ({name: torch.zeros_like(x) for name, x in p.items()} for _ in range(2))
     for step in range(1, steps + 1):
         found = losses(arm, p, batch_of(game, seeds, generators, len(rates), batch))
