@@ -4,7 +4,7 @@
 
 A member is one arm with one learning rate and one seed; all members of an arm are one batch of matrices, which is why
 they do not go through ``training.loop``. Each arm tries the same rates with the same seeds; the rate with the lowest
-mean loss on validation sequences is taken, and other sequences test it. One record of kind "bench" an arm and game.
+mean loss on validation sequences is taken (``training.sweep.lowest``), and other sequences test it. One record of kind "bench" an arm and game.
 
 What all arms share: address a = rms(W_told told), key, value, q = unit(W_asked asked), a readout of one hidden layer
 that sees the answer y and q, and y read before the write. Sizes are equal within 2 %: attention is wider for it.
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from nbhelpers.core.records import RUNS, Record
 from nbhelpers.data.rules import GAMES, LONG, NAMES, SHORT, TURN, Game, flip, parity, recall, told_since
+from nbhelpers.training.sweep import lowest
 
 WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
 WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
@@ -264,7 +265,7 @@ def run(game: str, arm: str, to: str = str(RUNS)) -> Record:
     with torch.no_grad():
         validation = losses(arm, p, batch_of(game, SEEDS, generators, len(RATES), 500)).view(len(RATES), -1)
     validation = validation.nan_to_num(nan=math.inf)
-    best = int(validation.mean(1).argmin())
+    best = RATES.index(lowest(list(RATES), validation.mean(1).tolist()))
     chosen = {name: x.view(len(RATES), len(SEEDS), *x.shape[1:])[best] for name, x in p.items()}
     record.finish(
         status="done",

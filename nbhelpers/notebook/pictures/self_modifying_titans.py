@@ -39,7 +39,10 @@ def who_makes_what() -> Figure:
             letter = f"${says}$" if says in "kv" else says
             _box(ax, x, low + 3.6, 3.5, 2.3, colour, name)
             ax.annotate(
-                "", (x + 1.75, low + 2.3), (x + 1.75, low + 3.5), arrowprops={"arrowstyle": "-|>", "color": "#777"}
+                "",
+                (x + 1.75, low + 2.3),
+                (x + 1.75, low + 3.5),
+                arrowprops={"arrowstyle": "-|>", "color": COLOUR["muted"]},
             )
             ax.text(x + 2.1, low + 2.9, letter, va="center", fontsize=10)
         _box(ax, 0.4, low, 15.2, 2.2, "fast", "main memory $M$")
@@ -51,7 +54,7 @@ def who_makes_what() -> Figure:
         (15.7, 2.4),
         arrowprops={"arrowstyle": "-|>", "color": COLOUR["fast"], "connectionstyle": "arc3,rad=0.9", "lw": 1.6},
     )
-    ax.text(17.3, 4.6, "each token\nrewrites\nall five", va="center", fontsize=9, color=COLOUR["fast"])
+    ax.text(17.2, 4.4, "each\ntoken\nrewrites\nall five", va="center", fontsize=9, color=COLOUR["fast"])
     return fig
 
 
@@ -86,7 +89,7 @@ def targets(curves: Mapping[str, Mapping[str, Any]], every: int) -> Figure:
             ax.plot(np.arange(rows.shape[1]) * every, rows.T, ls=dash, color=COLOUR[colour], lw=1.2)
         ax.set(title=kind, ylim=(-0.05, 1.75), ylabel="left")
     label_line(axes[0], 150, 1.2, "targets are constants", "good")
-    label_line(axes[0], 60, 0.25, "gradient passes through targets", "bad")
+    label_line(axes[0], 90, 0.3, "gradient passes through targets", "bad")
     axes[-1].set(xlabel="tokens")
     return fig
 

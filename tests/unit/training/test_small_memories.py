@@ -133,5 +133,5 @@ def test_the_shipped_records_are_there(game):
     for arm in small.ARMS:
         record = small.planned(game, arm)
         assert record.result is not None, f"{record.id} is missing: python -m nbhelpers.training.small_memories"
-        scores = [sum(row) for row in record.result["validation"]]
-        assert record.result["learning_rate"] == small.RATES[scores.index(min(scores))]
+        losses = {rate: sum(row) for rate, row in zip(small.RATES, record.result["validation"], strict=True)}
+        assert losses[record.result["learning_rate"]] <= 1.01 * min(losses.values()) + 1e-4
