@@ -1,10 +1,11 @@
 """Memories of one layer on the games of ``nbhelpers.data.rules``, many members trained side by side.
 
-    python -m nbhelpers.training.small_memories [game=flip] [arm=keys]      every game and arm that is not recorded yet
+    python -m nbhelpers.training.small_memories [game=flip] [arm=keys] [steps=1500]     what is not recorded yet
 
 A member is one arm with one learning rate and one seed; all members of an arm are one batch of matrices, which is why
-they do not go through ``training.loop``. Each arm tries the same rates with the same seeds; the rate with the lowest
-mean loss on validation sequences is taken (``training.sweep.lowest``), and other sequences test it. One record of kind "bench" an arm and game.
+they do not go through ``training.loop``. Each arm tries the same rates with the same seeds; ``training.sweep.lowest``
+takes the rate by the mean loss on validation sequences, and other sequences test it. One record of kind "bench" an arm
+and game.
 
 What all arms share: address a = rms(W_told told), key, value, q = unit(W_asked asked), a readout of one hidden layer
 that sees the answer y and q, and y read before the write. Sizes are equal within 2 %: attention is wider for it.
@@ -244,23 +245,23 @@ def by_step(right: Tensor, where: Tensor) -> list[list[float | None]]:
     return [[round(x, 4) if n >= 20 else None for x, n in zip(row, counts.tolist(), strict=True)] for row in shares]
 
 
-def planned(game: str, arm: str, to: str = str(RUNS)) -> Record:
+def planned(game: str, arm: str, steps: int = STEPS, to: str = str(RUNS)) -> Record:
     """The record of an arm on a game."""
     config = {
-        **{"game": game, "arm": arm, "rates": list(RATES), "seeds": list(SEEDS), "steps": STEPS, "batch": BATCH},
+        **{"game": game, "arm": arm, "rates": list(RATES), "seeds": list(SEEDS), "steps": steps, "batch": BATCH},
         **{"width": WIDE if arm == "attention" else WIDTH, "names": NAMES},
     }
     return Record("bench", f"rules.{game}.{arm}", 0, config, to)
 
 
-def run(game: str, arm: str, to: str = str(RUNS)) -> Record:
+def run(game: str, arm: str, steps: int = STEPS, to: str = str(RUNS)) -> Record:
     """Train, choose, test and record an arm on a game; a record that is there is returned as it is."""
-    record = planned(game, arm, to)
+    record = planned(game, arm, steps, to)
     if record.result:
         return record
     torch.set_num_threads(1)
     record.begin()
-    p = train(game, arm)
+    p = train(game, arm, steps=steps)
     generators = [torch.Generator().manual_seed(5000 + seed) for seed in SEEDS]
     with torch.no_grad():
         validation = losses(arm, p, batch_of(game, SEEDS, generators, len(RATES), 500)).view(len(RATES), -1)
@@ -282,7 +283,7 @@ def main(words: list[str]) -> int:
     for game in GAMES:
         for arm in ARMS:
             if wanted.get("game", game) == game and wanted.get("arm", arm) == arm:
-                result = run(game, arm, wanted.get("to", str(RUNS))).result
+                result = run(game, arm, int(wanted.get("steps", STEPS)), wanted.get("to", str(RUNS))).result
                 short = {name: x for name, x in result["test"].items() if "curve" not in name}
                 print(game, arm, result["parameters"], result["learning_rate"], short, flush=True)
     return 0

@@ -8,6 +8,8 @@ from nbhelpers import ops
 from nbhelpers.data.rules import GAMES, flip
 from nbhelpers.training import small_memories as small
 
+LONGER, LONGER_ARMS = 1500, ("gated_delta", "static", "keys", "all")  # what the chapter asks for besides
+
 pytestmark = pytest.mark.usefixtures("double_precision")
 
 
@@ -113,25 +115,20 @@ def test_shares_count_what_they_say(monkeypatch):
 
 
 def test_a_run_is_recorded_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(small, "STEPS", 2)
-    monkeypatch.setattr(small, "train", lambda game, arm: _train(game, arm, steps=2, batch=2))
-    first = small.run("parity", "double_erase", str(tmp_path))
+    first = small.run("parity", "double_erase", 2, str(tmp_path))
     assert first.id.startswith("bench-rules.parity.double_erase-s0-")
     assert set(first.result["test"]) == {"short", "long"}
     assert len(first.result["validation"]) == len(small.RATES)
     assert first.result["learning_rate"] in small.RATES
     monkeypatch.setattr(small, "train", None)
-    assert small.run("parity", "double_erase", str(tmp_path)).result == first.result
-    assert small.main([f"to={tmp_path}", "game=parity", "arm=double_erase"]) == 0
-
-
-_train = small.train
+    assert small.run("parity", "double_erase", 2, str(tmp_path)).result == first.result
+    assert small.main([f"to={tmp_path}", "game=parity", "arm=double_erase", "steps=2"]) == 0
 
 
 @pytest.mark.parametrize("game", list(GAMES))
 def test_the_shipped_records_are_there(game):
-    for arm in small.ARMS:
-        record = small.planned(game, arm)
+    more = [small.planned("flip", arm, LONGER) for arm in LONGER_ARMS] if game == "flip" else []
+    for record in [*(small.planned(game, arm) for arm in small.ARMS), *more]:
         assert record.result is not None, f"{record.id} is missing: python -m nbhelpers.training.small_memories"
         losses = {rate: sum(row) for rate, row in zip(small.RATES, record.result["validation"], strict=True)}
         assert losses[record.result["learning_rate"]] <= 1.01 * min(losses.values()) + 1e-4
