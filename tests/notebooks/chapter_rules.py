@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from nbhelpers.notebook.setup import chapters
@@ -13,6 +14,10 @@ from tests.notebooks.notebook import SOLUTIONS, Notebook
 
 CHECKS = 10  # fewer than this on a page, and nobody knows whether it ran
 GOALS, EXERCISES, SOURCES = range(3, 6), range(5, 11), range(3, 7)
+VERDICT_TABLE = re.compile(
+    r"^\| statement \| what it is \| verdict \| in which sense \|\n\|[-|: ]+\|\n((?:\|.*\|(?:\n|\Z))*)", re.MULTILINE
+)
+KIND_ON_A_PAGE = {"empirical": "measured"}  # the rest are called as in the ledger
 KINDS = ("recall", "derive", "build", "explore")
 FOLDABLE = ("recall", "derive")  # their answers may fold in the page
 HEADING = re.compile(r"Exercise (\d+) · (\w+) · (★{1,3}) · (\d+) min(?: · \S.*)?")
@@ -99,6 +104,31 @@ def closing_cell_counts_the_checks(notebook: Notebook) -> list[str]:
     if int(found[1]) < CHECKS:
         return [f"check.summary(expected={found[1]}): a chapter has at least {CHECKS} checks"]
     return []
+
+
+def verdict_table_is_the_ledgers(notebook: Notebook, claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where a chapter sums its verdicts up in a table, each row says what the ledger says, in the ledger's order.
+
+    Parameters
+    ----------
+    notebook: the chapter.
+    claims: the ledger's entries of all chapters.
+    """
+    ours = [entry for entry in claims if entry["chapter"] == notebook.slug]
+    ledger = [(KIND_ON_A_PAGE.get(entry["kind"], entry["kind"]), entry["verdict"] or "none") for entry in ours]
+    table = VERDICT_TABLE.search(_all_text(notebook))
+    if not table:
+        return []
+    shown = [tuple(part.strip() for part in row.split("|")[2:4]) for row in table[1].splitlines()]
+    pairs = zip_longest([entry["id"] for entry in ours], ledger, shown)
+    return [f"{name}: the ledger says {there}, the table {here}" for name, there, here in pairs if there != here]
+
+
+def errata_are_checked(notebook: Notebook, errata: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each erratum that names this chapter has its check on the page."""
+    code = "\n".join(cell.source for cell in notebook.code)
+    ours = [entry for entry in errata if entry["chapter"] == notebook.slug]
+    return [f'{entry["id"]}: no check "{entry["check"]}"' for entry in ours if f'"{entry["check"]}"' not in code]
 
 
 def exercises_are_complete(notebook: Notebook, known: Mapping[str, Any], solutions: Notebook | None) -> list[str]:

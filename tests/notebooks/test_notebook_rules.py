@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import yaml
@@ -16,6 +17,11 @@ from tests.notebooks.notebook import CHAPTERS, ROOT, SOLUTIONS, TEMPLATES, Noteb
 
 def relative(path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def data(name: str):
+    return yaml.safe_load((ROOT / "data" / f"{name}.yml").read_text(encoding="utf-8"))
 
 
 ALL = notebooks()
@@ -54,8 +60,15 @@ def test_solutions_are_strict(path):
     none(chapter_rules.solutions_are_strict(solutions, registered(solutions.slug)))
 
 
+@pytest.mark.parametrize("path", FINISHED, ids=relative)
+def test_verdict_table_and_errata(path):
+    chapter = Notebook.read(path)
+    none(chapter_rules.verdict_table_is_the_ledgers(chapter, data("claims")))
+    none(chapter_rules.errata_are_checked(chapter, data("errata")))
+
+
 def test_there_is_a_notebook_for_each_finished_chapter():
-    plan = yaml.safe_load((ROOT / "data" / "chapters.yml").read_text(encoding="utf-8"))["chapters"]
+    plan = data("chapters")["chapters"]
     finished = {entry["slug"] for entry in plan if entry["status"] == "finished"}
     assert finished, "the plan has no finished chapter"
     assert {path.stem for path in FINISHED} == finished

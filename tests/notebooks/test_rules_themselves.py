@@ -204,6 +204,36 @@ def test_only_the_pages_of_tools_need_no_verdict(slug, silent):
     assert complaints == ([] if silent else expected)
 
 
+def test_the_verdict_table_is_compared_row_by_row():
+    notebook = spoiled("verdict", "claim(", "claim(")
+    entries = [
+        {"id": f"{notebook.slug}/{name}", "chapter": notebook.slug, "kind": kind, "verdict": verdict}
+        for name, kind, verdict in [("first", "empirical", "holds"), ("second", "reading", None)]
+    ]
+    head = "\n## Verdicts\n\n| statement | what it is | verdict | in which sense |\n|---|---|---|---|\n"
+    rule = chapter_rules.verdict_table_is_the_ledgers
+    assert rule(notebook, entries) == []  # no table, nothing to compare
+    cell(notebook, "verdicts").source = head + "| a | measured | holds | so |\n| b | reading | none | so |\n"
+    assert rule(notebook, entries) == []
+    assert "second" in rule(notebook, entries[::-1])[0]
+    assert "none" in rule(notebook, [entries[0], entries[1] | {"verdict": "holds"}])[0]
+    for rows in (
+        "| a | measured | holds | so |\n",
+        "| a | measured | holds | so |\n" + "| b | reading | none | so |\n" * 2,
+    ):
+        cell(notebook, "verdicts").source = head + rows
+        assert len(rule(notebook, entries)) == 1
+
+
+def test_an_erratum_without_its_check_is_named():
+    notebook = spoiled("verdict", "claim(", "claim(")
+    known = {"id": "known", "chapter": notebook.slug, "check": notebook.slug}
+    code = notebook.code[-1]
+    code.source += f'\ncheck.true("{notebook.slug}", True)'
+    entries = [known, known | {"id": "lost", "check": "no such check"}, known | {"chapter": "another", "check": "x"}]
+    assert chapter_rules.errata_are_checked(notebook, entries) == ['lost: no check "no such check"']
+
+
 LAWFUL = [
     "torch 2.13.0, Python 3.11 and ipywidgets 7.7 of §4.2, arXiv 2512.24695, licence CC BY 4.0.",
     "The code `gain(0.44)` and the maths $0.44$ are no prose.",

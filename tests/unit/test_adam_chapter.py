@@ -1,18 +1,14 @@
 """The chapter *Adam, AdaGrad, Muon*: its definitions against the package and torch, its tables and ledgers."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 
 from nbhelpers import optim as engine
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.pictures import adam_adagrad_muon as draw
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "adam-adagrad-muon.ipynb"
@@ -192,28 +188,3 @@ def test_labels_are_moved_apart_and_no_further():
 def test_the_comparison_beside_a_comb_is_readable():
     assert draw._compared(414.04, 0.3) == "length × 414, cosine 0.30"
     assert draw._compared(0.3987, -0.25) == "length × 0.4, cosine \N{MINUS SIGN}0.25"
-
-
-def test_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    order = ["adam-is-optimal", "adagrad", "newton-schulz", "optimizers-compress-gradients", "inner-level"]
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 4
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional as F
 
 from nbhelpers import ops
@@ -16,7 +15,6 @@ from nbhelpers.notebook.exercises.associative_memory import settle
 from nbhelpers.notebook.figures import picture
 from nbhelpers.notebook.pictures import associative_memory as draw
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "associative-memory.ipynb"
@@ -140,33 +138,6 @@ def test_a_network_trained_on_few_pairs_holds_them(page):
     k, v = page.random_pairs(4, [0, 1], 6)
     answers = page.train_network(k, v, hidden=6, steps=400)
     assert page.error(answers, v).max() < 1e-3
-
-
-def test_the_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    order = [
-        *("linear-attention-is-a-step", "attention-is-nadaraya-watson", "matrix-holds-d", "deep-memory-holds-more"),
-        *("infinite-capacity", "weights-beat-a-window", "must-forget", "titans-is-gated-delta", "definition"),
-    ]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {c["id"].split("/")[1]: c["verdict"] for c in claims if c["chapter"] == CHAPTER.stem}
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert ours
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [entry.kind for entry in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"} and 6 <= len(kinds) <= 10
 
 
 @pytest.mark.parametrize(("count", "kept"), [(20, True), (45, False)])

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from nbhelpers.core.records import RUNS, records
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.deep_momentum_and_the_fair_contest import arrivals
 from nbhelpers.optim import DeepMomentum, DeltaMomentum
 from nbhelpers.training.equal_time import entries, trials
@@ -161,29 +159,3 @@ def test_the_records_of_the_contests_are_small():
     size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
     assert size < 3e6
     assert not list(RUNS.glob("*/checkpoint"))
-
-
-def test_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    order = ["delta-step", "delta-reaches-first", "predicts-best-update", "network-wins", "delta-manages-better"]
-    order += ["higher-order-features", "optimisers-all-the-way-down"]
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 2
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7

@@ -1,18 +1,15 @@
 """The chapter *Delta gradient descent*: definitions against the package, tables against the ledgers."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 
 from nbhelpers.data.digits import load_digits
 from nbhelpers.memory import instances
 from nbhelpers.memory.memories import MatrixMemory
 from nbhelpers.memory.objectives import dot_product, squared_error
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.delta_gradient_descent import ENOUGH
 from nbhelpers.optim import DGD
 from nbhelpers.optim.dgd import delta_step as engine_step
@@ -143,28 +140,3 @@ def test_a_stream_of_independent_digits_draws_all_classes_alike(streams):
     counts = torch.bincount(torch.cat([labels[draw_stream(seed, 0)] for seed in range(10)]), minlength=10)
     assert counts.min() > 850
     assert counts.max() < 1150
-
-
-def test_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    order = ["exact-step", "settles-on-value", "ignores-state", "correlated-inputs"]
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 2
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from nbhelpers.layers import Attention, GatedMLP
 from nbhelpers.layers.attention import rotate, rotation
 from nbhelpers.models import Config, LanguageModel
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.a_language_model_in_one_sitting import best_rate, left_over
 from tests.notebooks.definitions import load_definitions
 from tests.notebooks.notebook import ROOT, Notebook
@@ -200,12 +199,6 @@ def test_the_sections_that_other_chapters_link_to_exist():
     titles = [text for _, text, _ in Notebook.read(PAGE).headings]
     for title in ("Tokens", "The residual stream", "A gradient for every example"):
         assert title in titles
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(PAGE.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7
 
 
 def test_loss_in_nats_becomes_bits_per_byte():

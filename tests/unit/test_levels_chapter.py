@@ -1,23 +1,19 @@
 """The chapter *Levels*: its definitions against the package and torch, its rule and tables, its figures and ledgers."""
 
 import itertools
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional as F
 
 from nbhelpers.levels import levels_of, order
 from nbhelpers.memory import instances
 from nbhelpers.models import Config, LanguageModel
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.figures import picture
 from nbhelpers.notebook.pictures import levels as draw
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "levels.ipynb"
@@ -171,36 +167,3 @@ def test_a_frame_of_the_slider_is_small_and_names_the_part():
     for period, name in zip(curves, draw.NAMES.values(), strict=True):
         frame = picture(draw.drag(tables, period, curves), "a frame of the slider, as a test sees it")
         assert name in frame and len(frame) < 60_000
-
-
-def test_verdict_table_agrees_with_the_ledger():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    listed = [
-        "sorts-into-levels",
-        "not-bilevel",
-        "white-box",
-        "division-of-labour",
-        "hope-between",
-        "all-the-way-down",
-        "attention-is-infinite",
-    ]
-    assert sorted(listed) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in listed]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 2
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 6

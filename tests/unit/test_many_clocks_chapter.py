@@ -5,15 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.many_clocks_in_one_optimizer import ENOUGH, share_right
 from nbhelpers.notebook.figures import picture
 from nbhelpers.notebook.pictures import many_clocks_in_one_optimizer as draw
 from nbhelpers.optim import M3, Muon, newton_schulz
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "many-clocks-in-one-optimizer.ipynb"
@@ -164,35 +161,3 @@ def test_the_hum_says_how_long_ago_the_tune_changed():
     words = re.findall(r">([^<>]+)</text>", markup)
     assert "8 steps after the change" in words, words
     assert words.count("old tune") == words.count("new tune") == 2
-
-
-def test_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    order = [
-        "factors-set-the-memory",
-        "two-time-scales",
-        "longer-memory-protects",
-        "slow-pays",
-        "lowest-loss",
-        "adam-muon-cms",
-    ]
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 3
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 6

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from nbhelpers.memory import instances
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.the_mathematics_you_need import largest_growth
 from nbhelpers.optim import newton_schulz
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import ROOT, Notebook
+from tests.notebooks.notebook import ROOT
 
 PAGE = ROOT / "chapters" / "the-mathematics-you-need.ipynb"
 
@@ -126,16 +124,3 @@ def test_largest_growth_of_known_matrices():
     assert largest_growth([[0.5, 0.0], [0.0, 0.2]]) == 1.0
     assert largest_growth([[0.0, 7.0], [0.0, 0.0]]) == pytest.approx(7.0)
     assert largest_growth([[0.95, 1.0], [0.0, 0.95]]) > 19 * 0.95**18
-
-
-def test_the_erratum_names_a_check_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    (ours,) = [entry for entry in errata if entry["chapter"] == PAGE.stem]
-    assert "2" not in ours["corrected"]
-    assert f'"{ours["check"]}"' in "\n".join(cell.source for cell in Notebook.read(PAGE).code)
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(PAGE.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7

@@ -6,16 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from nbhelpers.memory import instances
-from nbhelpers.notebook.exercises import registered
 from nbhelpers.notebook.exercises.momentum_remembers_gradients import valley_distance
 from nbhelpers.notebook.figures import picture
 from nbhelpers.notebook.pictures import momentum_remembers_gradients as draw
 from nbhelpers.optim import DeltaMomentum, PreconditionedMomentum
 from tests.notebooks.definitions import load_definitions
-from tests.notebooks.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = ROOT / "chapters" / "momentum-remembers-gradients.ipynb"
@@ -149,36 +146,3 @@ def test_the_ball_says_what_the_slope_and_the_step_are():
     markup = picture(draw.ball(4, 0.9, 0.03, path, told, lambda w: 0 * np.asarray(w)), "A ball on a level line.")
     words = re.findall(r">([^<>]+)</text>", markup)
     assert "slope here +0.00" in words and "step +0.60" in words, words
-
-
-def test_verdict_table_says_what_the_ledger_says():
-    (cell,) = [c for c in Notebook.read(CHAPTER).markdown if c.id == "verdicts"]
-    rows = [[part.strip() for part in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", cell.source, re.M)][2:]
-    claims = yaml.safe_load((ROOT / "data" / "claims.yml").read_text())
-    verdicts = {entry["id"].split("/")[1]: entry["verdict"] for entry in claims if entry["chapter"] == CHAPTER.stem}
-    order = [
-        "solution-of-a-problem",
-        "six-and-forty-three",
-        "memorises-history",
-        "does-not-get-stuck",
-        "loses-old-tasks",
-        "optimizer-is-a-memory",
-        "linear-bucket",
-    ]
-    assert sorted(order) == sorted(verdicts)
-    assert [row[2] for row in rows] == [verdicts[name] or "none" for name in order]
-
-
-def test_errata_name_checks_of_the_page():
-    errata = yaml.safe_load((ROOT / "data" / "errata.yml").read_text())
-    ours = [entry for entry in errata if entry["chapter"] == CHAPTER.stem]
-    assert len(ours) == 4
-    code = "\n".join(cell.source for cell in Notebook.read(CHAPTER).code)
-    for entry in ours:
-        assert f'"{entry["check"]}"' in code, entry["id"]
-
-
-def test_exercises_are_of_four_kinds():
-    kinds = [exercise.kind for exercise in registered(CHAPTER.stem).values()]
-    assert set(kinds) == {"recall", "derive", "build", "explore"}
-    assert len(kinds) == 7
