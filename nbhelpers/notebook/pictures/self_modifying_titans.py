@@ -107,7 +107,7 @@ def around(name: str, told: Any, untold: Any, turn: int) -> Figure:
     ax.text(turn + 0.3, 3, "swap", ha="right", color=COLOUR["muted"], fontsize=9)
     label_line(ax, 2.2, 12, "all names told", "fast")
     label_line(ax, 30, 12, "not told since", "slow", ha="right")
-    ax.set(title=ARMS[name], xlabel="step", ylabel="right (%)", ylim=(0, 104), xlim=(1, 30.5))
+    ax.set(title=name, xlabel="step", ylabel="right (%)", ylim=(0, 104), xlim=(1, 30.5))
     return fig
 
 
