@@ -9,7 +9,7 @@ from nbhelpers.data.rules import GAMES, flip
 from nbhelpers.training import small_memories as small
 
 RECALLING = ("attention", "gated_delta", "titans", "static", "keys", "all")  # whose records the chapter shows
-LONGER, LONGER_ARMS = 1500, ()
+LONGER, LONGER_ARMS = 1500, ("gated_delta", "all")
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
