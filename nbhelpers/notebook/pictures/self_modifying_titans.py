@@ -22,9 +22,9 @@ ARMS = {
     "single_erase": "single erase",
     "double_erase": "double erase",
     "static": "own targets",
-    "keys": "own targets, keys",
-    "values": "own targets, values",
-    "rates": "own targets, rates",
+    "keys": "own + keys",
+    "values": "own + values",
+    "rates": "own + rates",
     "all": "all of them",
 }
 
