@@ -97,7 +97,7 @@ def test_every_figure_draws():
         "told": draw.told_often({"delta rule": [0, 1], "dot product": [0, 1], "squared error": [0, 0.5]}),
         "targets": draw.targets({key: {"constants": [[1, 1]], "gradient passes": [[1, 0]]} for key in "xyz"}, 8),
         "around": draw.around("keys", curve, curve, 15),
-        "board": draw.board({"keys": test, "all": test}, {"a": ("fast", "o"), "b": ("slow", "s")}, "right"),
+        "board": draw.board(dict.fromkeys(small.ARMS, test), {"a": ("fast", "o"), "b": ("slow", "s")}, "right"),
         "turning": draw.turning([0, 180], {16: [1, 2], 64: [1, 3]}, [1, 1]),
     }
     for name, figure in figures.items():
