@@ -95,7 +95,7 @@ def test_every_figure_draws():
     figures = {
         "who": draw.who_makes_what(),
         "told": draw.told_often({"delta rule": [0, 1], "dot product": [0, 1], "squared error": [0, 0.5]}),
-        "targets": draw.targets({key: {"constants": [[1, 1]], "gradient passes": [[1, 0]]} for key in "xyz"}, 8),
+        "targets": draw.targets({key: {"constants": [[1] * 51], "gradient passes": [[0] * 51]} for key in "xyz"}, 8),
         "around": draw.around("keys", curve, curve, 15),
         "board": draw.board(dict.fromkeys(small.ARMS, test), {"a": ("fast", "o"), "b": ("slow", "s")}, "right"),
         "turning": draw.turning([0, 180], {16: [1, 2], 64: [1, 3]}, [1, 1]),
