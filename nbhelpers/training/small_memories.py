@@ -23,13 +23,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nbhelpers.core.records import RUNS, Record
-from nbhelpers.data.rules import GAMES, DOUBLE, LONG, NAMES, SHORT, TURN, Game, address, flip, parity, recall, told_since
+from nbhelpers.data.rules import (
+    GAMES,
+    DOUBLE,
+    LONG,
+    NAMES,
+    SHORT,
+    TURN,
+    Game,
+    address,
+    flip,
+    parity,
+    recall,
+    told_since,
+)
 from nbhelpers.training.sweep import lowest
 
 WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
 WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
 RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12, 13, 14)
-STEPS, BATCH = 1500, 32
+STEPS, BATCH = {"flip": 1500, "recall": 500, "address": 1500, "parity": 500}, 32
 MADE = ("key", "value", "learning_rate", "retention")
 
 
@@ -122,33 +135,39 @@ def remember(arm: Arm, p: dict[str, Tensor], a: Tensor, q: Tensor) -> Tensor:
     """
     own = arm.rule == "self-modifying" and arm.own_values
     begin = torch.eye(WIDTH, dtype=a.dtype) if own else p["main"]
-    P = begin[..., None].expand(len(a), -1, -1, a.shape[1])
+    P = begin[..., None].expand(len(a), -1, -1, a.shape[1]).contiguous()
     S = torch.zeros_like(P)
     static = {name: linear(p[name], a).permute(2, 0, 3, 1) for name in MADE if name not in arm.written}
-    μ = None
     if arm.rule == "titans":
-        μ = 0.95 * torch.sigmoid(linear(p["momentum"], a) + p["momentum_bias"][:, None, None]).permute(2, 0, 3, 1)
-    addresses, queries, reads = a.permute(2, 0, 3, 1).contiguous(), q.permute(2, 0, 3, 1).contiguous(), []
+        static["momentum"] = linear(p["momentum"], a).permute(2, 0, 3, 1)
+    addresses, queries, reads = a.permute(2, 0, 3, 1), q.permute(2, 0, 3, 1).contiguous(), []
     for t in range(a.shape[2]):
         reads.append(times(P, queries[t]))
-        made = {name: rows[t] for name, rows in static.items()}
-        if arm.written:
-            seen = times(P, addresses[t])
-            made |= {name: p[name] @ seen for name in arm.written}
-        k, v = (F.normalize(made[name], dim=1, eps=1e-6) for name in ("key", "value"))
-        raw = [p["readout"][:, i : i + 1] @ made[name] + p["bias"][:, i, None, None] for i, name in enumerate(MADE[2:])]
-        η, α = torch.sigmoid(raw[0]), torch.sigmoid(-raw[1])
-        held, row, fade = times(P, k), k[:, None], α[:, None]
-        if arm.rule == "gated delta":
-            P = torch.addcmul(fade * P, (η * (v - α * held))[:, :, None], row)
-        elif arm.rule == "titans":
-            S = torch.addcmul(μ[t][:, None] * S, ((1 - μ[t]) * α * η * (v - held))[:, :, None], row)
-            P = fade * P + S
-        else:
-            erased = 2 * held if arm.objective == "l2" else held
-            P = torch.addcmul(fade * P, (α * η * ((times(P, v) if own else v) - erased))[:, :, None], row)
+        P, S = write(arm, p, P, S, addresses[t], {name: rows[t] for name, rows in static.items()})
     y = torch.stack(reads).permute(1, 3, 0, 2)
     return linear(p["main"], y) if own else y
+
+
+def write(
+    arm: Arm, p: dict[str, Tensor], P: Tensor, S: Tensor, x: Tensor, made: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """One token with the address x (E, d, N): P and the momentum S after it. ``made``: what fixed tables make of x."""
+    if arm.written:
+        seen = times(P, x)
+        made = made | {name: p[name] @ seen for name in arm.written}
+    k, v = (F.normalize(made[name], dim=1, eps=1e-6) for name in ("key", "value"))
+    raw = [p["readout"][:, i : i + 1] @ made[name] + p["bias"][:, i, None, None] for i, name in enumerate(MADE[2:])]
+    η, α = torch.sigmoid(raw[0]), torch.sigmoid(-raw[1])
+    held, row, fade = times(P, k), k[:, None], α[:, None]
+    if arm.rule == "gated delta":
+        return torch.addcmul(fade * P, (η * (v - α * held))[:, :, None], row), S
+    if arm.rule == "titans":
+        μ = 0.95 * torch.sigmoid(made["momentum"] + p["momentum_bias"][:, None])
+        S = torch.addcmul(μ[:, None] * S, ((1 - μ) * α * η * (v - held))[:, :, None], row)
+        return fade * P + S, S
+    erased = 2 * held if arm.objective == "l2" else held
+    target = times(P, v) if arm.own_values else v
+    return torch.addcmul(fade * P, (α * η * (target - erased))[:, :, None], row), S
 
 
 def times(P: Tensor, x: Tensor) -> Tensor:
@@ -173,10 +192,14 @@ def train(
     arm: str,
     rates: tuple[float, ...] = RATES,
     seeds: tuple[int, ...] = SEEDS,
-    steps: int = STEPS,
+    steps: int | None = None,
     batch: int = BATCH,
 ) -> dict[str, Tensor]:
-    """Train every rate with every seed by Adam, gradients of a member clipped to length 1; members are rate-major."""
+    """Train every rate with every seed by Adam, gradients of a member clipped to length 1; members are rate-major.
+
+    ``steps``: default the game's of ``STEPS``.
+    """
+    steps = steps or STEPS[game]
     example = GAMES[game](1, torch.Generator().manual_seed(0))
     widths = example.told.shape[-1], example.asked.shape[-1]
     p = {
@@ -253,8 +276,9 @@ def by_step(right: Tensor, where: Tensor) -> list[list[float | None]]:
     return [[round(x, 4) if n >= 20 else None for x, n in zip(row, counts.tolist(), strict=True)] for row in shares]
 
 
-def planned(game: str, arm: str, steps: int = STEPS, to: str = str(RUNS)) -> Record:
-    """The record of an arm on a game."""
+def planned(game: str, arm: str, steps: int | None = None, to: str = str(RUNS)) -> Record:
+    """The record of an arm on a game, after its number of ``STEPS`` or another."""
+    steps = steps or STEPS[game]
     config = {
         **{"game": game, "arm": arm, "rates": list(RATES), "seeds": list(SEEDS), "steps": steps, "batch": BATCH},
         **{"width": WIDE if arm == "attention" else WIDTH, "names": NAMES},
@@ -262,7 +286,7 @@ def planned(game: str, arm: str, steps: int = STEPS, to: str = str(RUNS)) -> Rec
     return Record("bench", f"rules.{game}.{arm}", 0, config, to)
 
 
-def run(game: str, arm: str, steps: int = STEPS, to: str = str(RUNS)) -> Record:
+def run(game: str, arm: str, steps: int | None = None, to: str = str(RUNS)) -> Record:
     """Train, choose, test and record an arm on a game; a record that is there is returned as it is."""
     record = planned(game, arm, steps, to)
     if record.result:
@@ -291,7 +315,7 @@ def main(words: list[str]) -> int:
     for game in GAMES:
         for arm in ARMS:
             if wanted.get("game", game) == game and wanted.get("arm", arm) == arm:
-                result = run(game, arm, int(wanted.get("steps", STEPS)), wanted.get("to", str(RUNS))).result
+                result = run(game, arm, int(wanted.get("steps", STEPS[game])), wanted.get("to", str(RUNS))).result
                 short = {name: x for name, x in result["test"].items() if "curve" not in name}
                 print(game, arm, result["parameters"], result["learning_rate"], short, flush=True)
     return 0
