@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from nbhelpers.core.records import RUNS, Record
 from nbhelpers.data.rules import (
-    GAMES,
     DOUBLE,
+    GAMES,
     LONG,
     NAMES,
     SHORT,
@@ -41,8 +41,8 @@ from nbhelpers.training.sweep import lowest
 
 WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
 WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
-RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12, 13, 14)
-STEPS, BATCH = {"flip": 1500, "recall": 500, "address": 1500, "parity": 500}, 32
+RATES, SEEDS = (1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12)
+STEPS, BATCH = dict.fromkeys(GAMES, 500), 32
 MADE = ("key", "value", "learning_rate", "retention")
 
 
@@ -237,8 +237,8 @@ def measures(game: str, arm: str, p: dict[str, Tensor], count: int = 1000, seed:
     """Shares of right answers of each member on ``count`` test sequences.
 
     parity: ``short``, ``double``, ``long``: the last ten steps of streams as long as in training, twice and four times
-    as long. Others: ``before`` (names told, before the swap or cue), ``again`` (told since), ``untold`` (told before it,
-    not since), and ``curve``, ``untold_curve`` by step of all told names and of untold ones.
+    as long. Others: ``before`` (names told, before the swap or cue), ``again`` (told since), ``untold`` (told before
+    it, not since), and ``curve``, ``untold_curve`` by step of all told names and of untold ones.
     """
     generator = torch.Generator().manual_seed(seed)
     if game == "parity":

@@ -68,15 +68,16 @@ def test_a_chunk_at_once_is_the_loop(page, chunk, objective):
     close(found, torch.cat([y[0, 0], state["memory"][0, 0]]))
 
 
-def test_targets_are_followed_as_the_op_moves_them(page):
+@pytest.mark.parametrize("keep", [1, 0.98])
+def test_targets_are_followed_as_the_op_moves_them(page, keep):
     k, v = page.pairs_of("four random pairs", 2)
     start = torch.randn(16, 16, generator=torch.Generator().manual_seed(102)) / 4
-    gate, one = torch.full((1, 1, 400), 0.3), torch.ones(1, 1, 400)
+    gate, fade = torch.full((1, 1, 400), 0.3), torch.full((1, 1, 400), float(keep))
     state = ops.matrix_state(start[None, None])
     _, end = ops.self_modifying(
-        None, k[None, None], v[None, None], gate, one, state=state, chunk_size=1, own_values=True
+        None, k[None, None], v[None, None], gate, fade, state=state, chunk_size=1, own_values=True
     )  # fmt: skip
-    left = page.left_of_targets("four random pairs", 2, False)
+    left = page.left_of_targets("four random pairs", 2, False, keep=keep)
     close(left[-1], (end["memory"][0, 0] @ v.T).square().sum() / (start @ v.T).square().sum())
     assert len(left) == 51
 

@@ -79,13 +79,15 @@ def told_often(curves: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def targets(curves: Mapping[str, Mapping[str, Any]], every: int) -> Figure:
-    """What is left of the targets, by kind of pairs (panels) and by whether gradients pass (lines, one a seed)."""
+    """What is left of the targets, by kind of pairs (panels) and by whether gradients pass (lines, one a seed).
+
+    Of the arms of a kind the two that ``looks`` names are drawn.
+    """
     fig, axes = figure(len(curves), height=5.4, sharex=True)
     looks = {"constants": ("good", "-"), "gradient passes": ("bad", "--")}
     for ax, (kind, lines) in zip(axes, curves.items(), strict=True):
-        for name, rows in lines.items():
-            colour, dash = looks[name]
-            rows = np.asarray(rows, dtype=float)
+        for name, (colour, dash) in looks.items():
+            rows = np.asarray(lines[name], dtype=float)
             ax.plot(np.arange(rows.shape[1]) * every, rows.T, ls=dash, color=COLOUR[colour], lw=1.2)
         ax.set(title=kind, ylim=(-0.05, 1.75), ylabel="left")
     label_line(axes[0], 150, 1.2, "targets are constants", "good")

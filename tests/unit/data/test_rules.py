@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nbhelpers.data.rules import GAMES, LENGTH, LONG, NAMES, SHORT, TURN, flip, parity, recall, told_since
+from nbhelpers.data.rules import LENGTH, LONG, NAMES, SHORT, TURN, address, flip, parity, recall, told_since
 
 
 def made(game, seed=0, count=200, **options):
@@ -44,7 +44,32 @@ def test_parity_counts_the_bit_it_is_asked_with(length):
         assert answers == [sum(bits[: t + 1]) % 2 for t in range(length)]
 
 
-@pytest.mark.parametrize("game", list(GAMES.values()))
+@pytest.mark.parametrize("turn", [TURN, None])
+def test_an_address_is_on_the_left_before_the_cue_and_on_the_right_after_it(turn):
+    game, cues = made(address, turn=turn), set()
+    for told, asked, answers in zip(game.told.tolist(), game.asked.tolist(), game.answers.tolist(), strict=True):
+        held, side = {}, 0
+        for step, (row, name, answer) in enumerate(zip(told, asked, answers, strict=True)):
+            name = name.index(1)
+            assert held.setdefault(name, answer) == answer
+            if row[6]:
+                assert not any(row[:6])
+                side = 2
+                cues.add(step)
+            else:
+                assert row[side : side + 2].index(1) == name
+                held[name] = row[4:6].index(1)
+        assert side == 2
+    assert cues == {TURN} if turn else cues == set(range(LENGTH // 3, 2 * LENGTH // 3 + 1))
+
+
+def test_at_the_cue_no_name_is_told():
+    game = made(address)
+    assert torch.equal(game.names == -1, game.told[..., 6] == 1)
+    assert torch.equal(game.names.clamp_min(0)[game.names >= 0], game.asked.argmax(-1)[game.names >= 0])
+
+
+@pytest.mark.parametrize("game", [flip, recall, parity])
 def test_what_is_told_and_asked_is_one_hot(game):
     sequences = made(game)
     assert torch.equal(sequences.asked.argmax(-1), sequences.names)
