@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,8 +41,7 @@ from nbhelpers.training.sweep import lowest
 
 WIDTH, HIDDEN = 8, 16  # of a memory, of the readout
 WIDE, WIDE_HIDDEN = 11, 15  # the same in attention, which has no other use for as many parameters
-RATES, SEEDS = (1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12)
-STEPS, BATCH = dict.fromkeys(GAMES, 500), 32
+BATCH = 32
 MADE = ("key", "value", "learning_rate", "retention")
 
 
@@ -55,6 +54,19 @@ class Arm:
     own_values: bool = True
     objective: str = "l2"
 
+
+@dataclass(frozen=True)
+class Plan:
+    """What every arm gets on a game: learning rates to choose from, seeds, steps of training."""
+
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    steps: int
+
+
+_SHORT = Plan((1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12), 500)
+_WIDE = Plan((1e-3, 3e-3, *_SHORT.rates), (*_SHORT.seeds, 13, 14), 500)
+PLANS = {"flip": _SHORT, "recall": _SHORT, "address": replace(_WIDE, steps=1500), "parity": _WIDE}
 
 ARMS = {
     "attention": Arm("attention"),
@@ -190,16 +202,17 @@ def losses(arm: str, p: dict[str, Tensor], game: Game) -> Tensor:
 def train(
     game: str,
     arm: str,
-    rates: tuple[float, ...] = RATES,
-    seeds: tuple[int, ...] = SEEDS,
+    rates: tuple[float, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
     steps: int | None = None,
     batch: int = BATCH,
 ) -> dict[str, Tensor]:
     """Train every rate with every seed by Adam, gradients of a member clipped to length 1; members are rate-major.
 
-    ``steps``: default the game's of ``STEPS``.
+    ``rates``, ``seeds``, ``steps``: default those of the game's plan.
     """
-    steps = steps or STEPS[game]
+    plan = PLANS[game]
+    rates, seeds, steps = rates or plan.rates, seeds or plan.seeds, steps or plan.steps
     example = GAMES[game](1, torch.Generator().manual_seed(0))
     widths = example.told.shape[-1], example.asked.shape[-1]
     p = {
@@ -259,6 +272,11 @@ def measures(game: str, arm: str, p: dict[str, Tensor], count: int = 1000, seed:
     }
 
 
+def split(rows: list, size: int) -> list[list]:
+    """Members as rows of ``size`` seeds, one row a learning rate."""
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
 _LENGTHS = {"short": SHORT, "double": DOUBLE, "long": LONG}
 _TURNING = {"flip": flip, "address": address}
 
@@ -277,11 +295,16 @@ def by_step(right: Tensor, where: Tensor) -> list[list[float | None]]:
 
 
 def planned(game: str, arm: str, steps: int | None = None, to: str = str(RUNS)) -> Record:
-    """The record of an arm on a game, after its number of ``STEPS`` or another."""
-    steps = steps or STEPS[game]
+    """The record of an arm on a game, after the steps of its plan or another number."""
+    plan = PLANS[game]
     config = {
-        **{"game": game, "arm": arm, "rates": list(RATES), "seeds": list(SEEDS), "steps": steps, "batch": BATCH},
-        **{"width": WIDE if arm == "attention" else WIDTH, "names": NAMES},
+        **{"game": game, "arm": arm, "rates": list(plan.rates), "seeds": list(plan.seeds)},
+        **{
+            "steps": steps or plan.steps,
+            "batch": BATCH,
+            "width": WIDE if arm == "attention" else WIDTH,
+            "names": NAMES,
+        },
     }
     return Record("bench", f"rules.{game}.{arm}", 0, config, to)
 
@@ -293,19 +316,20 @@ def run(game: str, arm: str, steps: int | None = None, to: str = str(RUNS)) -> R
         return record
     torch.set_num_threads(1)
     record.begin()
-    p = train(game, arm, steps=steps)
-    generators = [torch.Generator().manual_seed(5000 + seed) for seed in SEEDS]
+    p, rates, seeds = train(game, arm, steps=steps), PLANS[game].rates, PLANS[game].seeds
+    generators = [torch.Generator().manual_seed(5000 + seed) for seed in seeds]
     with torch.no_grad():
-        validation = losses(arm, p, batch_of(game, SEEDS, generators, len(RATES), 500)).view(len(RATES), -1)
+        validation = losses(arm, p, batch_of(game, seeds, generators, len(rates), 500)).view(len(rates), -1)
     validation = validation.nan_to_num(nan=math.inf)
-    best = RATES.index(lowest(list(RATES), validation.mean(1).tolist()))
-    chosen = {name: x.view(len(RATES), len(SEEDS), *x.shape[1:])[best] for name, x in p.items()}
+    best = rates.index(lowest(list(rates), validation.mean(1).tolist()))
+    by_rate = {name: split(x, len(seeds)) for name, x in measures(game, arm, p).items()}
     record.finish(
         status="done",
-        parameters=sum(x[0].numel() for x in chosen.values()),
-        learning_rate=RATES[best],
+        parameters=sum(x[0].numel() for x in p.values()),
+        learning_rate=rates[best],
         validation=[[round(float(x), 4) for x in row] for row in validation],
-        test=measures(game, arm, chosen),
+        test={name: rows[best] for name, rows in by_rate.items()},
+        by_rate={name: rows for name, rows in by_rate.items() if "curve" not in name},
     )
     return record
 
@@ -315,7 +339,7 @@ def main(words: list[str]) -> int:
     for game in GAMES:
         for arm in ARMS:
             if wanted.get("game", game) == game and wanted.get("arm", arm) == arm:
-                result = run(game, arm, int(wanted.get("steps", STEPS[game])), wanted.get("to", str(RUNS))).result
+                result = run(game, arm, int(wanted.get("steps", 0)) or None, wanted.get("to", str(RUNS))).result
                 short = {name: x for name, x in result["test"].items() if "curve" not in name}
                 print(game, arm, result["parameters"], result["learning_rate"], short, flush=True)
     return 0

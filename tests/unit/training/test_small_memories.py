@@ -146,8 +146,10 @@ def test_a_run_is_recorded_once(tmp_path, monkeypatch):
     first = small.run("parity", "double_erase", 2, str(tmp_path))
     assert first.id.startswith("bench-rules.parity.double_erase-s0-")
     assert set(first.result["test"]) == {"short", "double", "long"}
-    assert len(first.result["validation"]) == len(small.RATES)
-    assert first.result["learning_rate"] in small.RATES
+    assert len(first.result["validation"]) == len(small.PLANS["parity"].rates)
+    assert first.result["learning_rate"] in small.PLANS["parity"].rates
+    place = small.PLANS["parity"].rates.index(first.result["learning_rate"])
+    assert first.result["by_rate"]["long"][place] == first.result["test"]["long"]
     monkeypatch.setattr(small, "train", None)
     assert small.run("parity", "double_erase", 2, str(tmp_path)).result == first.result
     assert small.main([f"to={tmp_path}", "game=parity", "arm=double_erase", "steps=2"]) == 0
@@ -159,5 +161,7 @@ def test_the_shipped_records_are_there(game):
     more = [small.planned("flip", arm, LONGER) for arm in LONGER_ARMS] if game == "flip" else []
     for record in [*(small.planned(game, arm) for arm in arms), *more]:
         assert record.result is not None, f"{record.id} is missing: python -m nbhelpers.training.small_memories"
-        losses = {rate: sum(row) for rate, row in zip(small.RATES, record.result["validation"], strict=True)}
+        losses = {
+            rate: sum(row) for rate, row in zip(small.PLANS[game].rates, record.result["validation"], strict=True)
+        }
         assert losses[record.result["learning_rate"]] <= 1.01 * min(losses.values()) + 1e-4
