@@ -114,13 +114,13 @@ def around(name: str, told: Any, untold: Any, turn: int) -> Figure:
 
 
 def board(results: Mapping[str, Mapping[str, Any]], measures: Mapping[str, tuple[str, str]], label: str) -> Figure:
-    """Right answers of each arm, several measures (name → colour, mark): the mean as a mark, the range as a bar."""
+    """Right answers of each arm, several measures (name → colour, mark): seeds small, their median large."""
     fig, ax = figure(height=0.8 + 0.36 * len(results))
     for place, test in enumerate(results.values()):
         for shift, (name, (colour, mark)) in enumerate(measures.items()):
-            row, y = 100 * np.asarray(test[name]), -place - 0.14 * (shift - (len(measures) - 1) / 2)
-            ax.hlines(y, row.min(), row.max(), color=COLOUR[colour], lw=3, alpha=0.5)
-            ax.plot(row.mean(), y, mark, color=COLOUR[colour], ms=6, label=name if place == 0 else None)
+            row, y = 100 * np.asarray(test[name]), -place - 0.2 * (shift - (len(measures) - 1) / 2)
+            ax.plot(row, np.full(len(row), y), mark, color=COLOUR[colour], ms=3.5, alpha=0.5)
+            ax.plot(np.median(row), y, mark, color=COLOUR[colour], ms=7, label=name if place == 0 else None)
     ax.axvline(50, color=COLOUR["muted"], lw=0.9, ls=":")
     ax.set_yticks(-np.arange(len(results)), [ARMS[name] for name in results])
     ax.set(xlabel=label, xlim=(-2, 103), ylim=(-len(results) + 0.4, 0.6))
