@@ -155,7 +155,7 @@ def test_a_run_is_recorded_once(tmp_path, monkeypatch):
     assert small.main([f"to={tmp_path}", "game=parity", "arm=double_erase", "steps=2"]) == 0
 
 
-@pytest.mark.parametrize("game", ["flip", "recall", "parity"])
+@pytest.mark.parametrize("game", list(GAMES))
 def test_the_shipped_records_are_there(game):
     arms = RECALLING if game == "recall" else small.ARMS
     more = [small.planned("flip", arm, LONGER) for arm in LONGER_ARMS] if game == "flip" else []
