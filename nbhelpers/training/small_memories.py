@@ -1,6 +1,6 @@
 """Memories of one layer on the games of ``nbhelpers.data.rules``, many members trained side by side.
 
-    python -m nbhelpers.training.small_memories [game=flip] [arm=keys] [steps=500]     what is not recorded yet
+    python -m nbhelpers.training.small_memories [game=flip] [arm=keys] [steps=100]     what is not recorded yet
 
 A member is one arm with one learning rate and one seed; all members of an arm are one batch of matrices, which is why
 they do not go through ``training.loop``. Each arm tries the same rates with the same seeds; ``training.sweep.lowest``
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -65,9 +65,13 @@ class Plan:
     steps: int
 
 
-_SHORT = Plan((1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12), 500)
-_WIDE = Plan((1e-3, 3e-3, *_SHORT.rates), (*_SHORT.seeds, 13, 14), 500)
-PLANS = {"flip": _SHORT, "recall": _SHORT, "address": replace(_WIDE, steps=1500), "parity": _WIDE}
+_RATES, _SEEDS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1), (10, 11, 12, 13, 14)
+PLANS = {
+    "flip": Plan(_RATES, _SEEDS, 1500),
+    "recall": Plan(_RATES, _SEEDS, 500),
+    "address": Plan(_RATES, _SEEDS, 1500),
+    "parity": Plan(_RATES, _SEEDS, 500),
+}
 
 ARMS = {
     "attention": Arm("attention"),
