@@ -23,6 +23,7 @@ DOMAINS = {
     "speech": ("sotu",),
     "encyclopaedia": ("wiki_vital_en",),
 }
+OTHER_LANGUAGES = ("wiki_vital_es", "wiki_vital_fr")  # read by name; in no domain, and not in "all"
 SEPARATOR = "\n\n"
 
 
@@ -63,7 +64,8 @@ def load_documents(domain: str, part: str | None = None, folder: Path = DATA) ->
 
     Parameters
     ----------
-    domain: a key of ``DOMAINS``, one of its files (such as ``"austen"``), or ``"all"``.
+    domain: a key of ``DOMAINS``, one of its files (such as ``"austen"``), one of ``OTHER_LANGUAGES``, or ``"all"``
+        (the files of all domains).
     part: one of ``PARTS``; default all of them.
     folder: default the clone's ``data/``.
 
@@ -75,7 +77,7 @@ def load_documents(domain: str, part: str | None = None, folder: Path = DATA) ->
         If a file is missing or damaged.
     """
     every = {name: (name,) for names in DOMAINS.values() for name in names}
-    known = {**DOMAINS, **every, "all": tuple(every)}
+    known = {**DOMAINS, **every, **{name: (name,) for name in OTHER_LANGUAGES}, "all": tuple(every)}
     if domain not in known:
         raise ValueError(f'There is no domain "{domain}"; there are: {", ".join(known)}.')
     _check_part(part)

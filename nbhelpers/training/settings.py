@@ -17,6 +17,7 @@ from nbhelpers.training.language import Language, TrainingConfig
 from nbhelpers.training.learner import Learner, LearnerConfig
 from nbhelpers.training.quadratic import Quadratic, QuadraticConfig
 from nbhelpers.training.task import Task
+from nbhelpers.training.two_demands import TwoDemands, TwoDemandsConfig
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny": (
@@ -47,6 +48,10 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             **{"width": 64, "layers": 4, "heads": 4, "tokenizer": "bytes", "texts": "drama", "length": 128},
             **{"batch_size": 16, "tokens": 600_000, "held_out": 20_000, "keep_model": False, "sample": 0},
         },
+    ),
+    "wirings": (
+        "seconds: one layer, a letter from a few tokens ago and a fact from long ago",
+        {"task": "two_demands", "validate_every": 50},
     ),
     "colab": (
         "10 M parameters, 30 M tokens of the portable corpus: one GPU of 16 GB",
@@ -174,6 +179,7 @@ TASKS: dict[str, tuple[type[StepConfig], Callable[[Any, int], Task]]] = {
     "learner": (LearnerConfig, Learner),
     "images": (ImagesConfig, Images),
     "quadratic": (QuadraticConfig, Quadratic),
+    "two_demands": (TwoDemandsConfig, TwoDemands),
 }
 NAMES_OF_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 NOT_SETTINGS = ("model", "mixer", "options", "vocabulary")

