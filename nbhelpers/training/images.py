@@ -10,16 +10,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nbhelpers.data.digits import load_digits
 from nbhelpers.data.images import load_fashion
 from nbhelpers.training.config import StepConfig, check_choices, check_least
+from nbhelpers.training.weights import load_weights, save_weights
 
 DATASETS = ("fashion", "digits")
-WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -112,17 +111,10 @@ class Images:
         return {}
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS
-        )
+        save_weights(self.model, folder)
 
     def load(self, folder: Path) -> None:
-        tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-        try:
-            self.model.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ValueError(f"{folder} holds another network than the record's config: {error}") from None
+        load_weights(self.model, folder)
 
 
 def split(name: str) -> tuple[tuple[Tensor, Tensor], ...]:

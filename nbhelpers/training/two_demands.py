@@ -18,13 +18,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nbhelpers import layers
 from nbhelpers.data.texts import load_text
 from nbhelpers.training.config import StepConfig, check_choices, check_least
+from nbhelpers.training.weights import load_weights, save_weights
 
 WIRINGS = ("attention", "lmm", "mac", "mag", "mal")
 LETTERS = " " + string.ascii_lowercase
@@ -35,7 +35,6 @@ TEXT, TOLD, ASKED, PLACE = range(4)  # what a token is; a near question is PLACE
 KINDS = PLACE + len(BACK)
 NOBODY = NAMES  # the name of a token that names nobody
 NO_ANSWER = -100  # as in torch's cross-entropy
-WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -206,17 +205,10 @@ class TwoDemands:
         return {}
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS
-        )
+        save_weights(self.model, folder)
 
     def load(self, folder: Path) -> None:
-        tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-        try:
-            self.model.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ValueError(f"{folder} holds another model than the record's config: {error}") from None
+        load_weights(self.model, folder)
 
 
 @torch.no_grad()
